@@ -1,0 +1,1 @@
+"""What several formats stand on: raw arrays, HDF5, gzip, zip."""
