@@ -1,11 +1,12 @@
 """NPY: one array behind a literal header (NEP 1, numpy.lib.format).
 
-Structured arrays become a table of their raveled records. The header is carried as it stands, so
-that restore writes the file back byte for byte.
+Structured arrays become a table of their records as they lie. The header is carried as it stands,
+so that restore writes the file back byte for byte; an array that the model has no form for
+(longdouble, void, text of no length) is carried whole, with a finding.
 """
 
+import os
 from collections.abc import Iterator
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,18 @@ import numpy as np
 import pyarrow as pa
 
 from ...errors import CustomerError
-from ...model.dataset import TEXT, ArrayField, Carried, Dataset, Field, RuleCount
-from ...model.schema import role_of
+from ...model.dataset import Carried, Dataset, RuleCount
+from ...model.verdict import Finding
 from ...plugin import FormatCode
 from ...ports import Box, ByteSource, RestoreSource
-from ...vocabulary import CustomerDataType, DataModalityType, Role
-from ..containers import raw, records
+from ...vocabulary import CustomerDataType, DataModalityType, Severity
+from ..containers import npy
 
 _FIELD = "array"
 _HEADER = "header.npy"
-_KINDS = {"f": "float", "i": "integer", "u": "integer", "b": "boolean", "c": "complex", "M": "time", "m": "time"}
-_BATCH_BYTES = 4 << 20
+_WHOLE = "array.npy"
+_PADDING = "padding.bin"
+_PIECE = 1 << 20
 
 
 class NpyDecoder:
@@ -32,66 +34,83 @@ class NpyDecoder:
     def __init__(self, source: ByteSource) -> None:
         """Parse the header and hold the file's length against it.
 
-        Raise CustomerError: corrupt (no valid header), truncated, unsupported-format (pickles).
+        Raise CustomerError: corrupt (no valid header, bytes behind the array), truncated,
+        absurd-header, unsupported-format (pickles).
         """
         self._where = source.name
         self._file = source.local_path().open("rb")
         try:
-            self._shape, self._fortran, self._dtype = _header(self._file, source.name)
-            self._offset = self._file.tell()
-            _expect_length(source, self._offset, self._shape, self._dtype)
+            self._header = npy.read_header(self._file, source.name)
+            self._offset = len(self._header.text)
+            _expect_length(source, self._header.end)
+            descriptor = self._file.fileno()
+            self._encoding = npy.find_encoding(
+                descriptor, self._offset, self._header, source.name
+            )
         except BaseException:
             self._file.close()
             raise
-        self.dataset = Dataset(
+        self.dataset = self._facts()
+
+    def _facts(self) -> Dataset:
+        modelled = self._header.has_model_form
+        item = (
+            Carried(_HEADER, "the NPY header, byte for byte")
+            if modelled
+            else Carried(
+                _WHOLE, "the NPY file, whole: its values have no form in the model"
+            )
+        )
+        padded = modelled and len(npy.padding_places(self._header.dtype)) > 0
+        unmodelled = Finding(
+            "carried-array",
+            Severity.WARNING,
+            f"an array of type {self._header.dtype} has no form in the package; it is carried byte for byte",
+            self._where,
+        )
+        return Dataset(
             format="NPY",
             modality=DataModalityType.GENERAL,
             data_type=CustomerDataType.GENERAL,
-            fields=(self._field(),),
-            carried=(Carried(_HEADER, "the NPY header, byte for byte"),),
-        )
-
-    def _field(self) -> Field:
-        if self._dtype.names:
-            return records.table_field(_FIELD, self._dtype, prod(self._shape), {"shape": list(self._shape)})
-        plain = self._dtype.newbyteorder("=")
-        kind = "text" if plain.kind in "US" else _KINDS[plain.kind]
-        ndim = len(self._shape)
-        layout = (*self._shape[:-1], 1) if self._fortran and ndim > 1 else None
-        return ArrayField(
-            name=_FIELD,
-            shape=self._shape,
-            dtype=TEXT if kind == "text" else plain.name,
-            dimensions=(None,) * ndim,
-            role=role_of(_FIELD, kind),
-            source_chunks=layout,
+            fields=(npy.field_of(_FIELD, self._header, self._encoding),)
+            if modelled
+            else (),
+            carried=(
+                item,
+                Carried(_PADDING, "the bytes between the members of records"),
+            )
+            if padded
+            else (item,),
+            findings=() if modelled else (unmodelled,),
         )
 
     def read(self, name: str, box: Box) -> "np.ndarray[Any, Any]":
         """Return the values of a box."""
-        shape = self._shape[::-1] if self._fortran else self._shape
-        part = box[::-1] if self._fortran else box
-        values = raw.read_box(self._file.fileno(), self._offset, shape, self._dtype, part, where=self._where)
-        if self._fortran:
-            values = np.ascontiguousarray(values.T)
-        if values.dtype.kind in "US":
-            return records.text_values(values)
-        return values
+        return npy.read(
+            self._file.fileno(),
+            self._offset,
+            self._header,
+            box,
+            self._encoding,
+            self._where,
+        )
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
-        """Yield the records of a structured array in C order of their index."""
-        total = prod(self._shape)
-        step = max(1, _BATCH_BYTES // max(1, self._dtype.itemsize))
-        schema = records.arrow_schema(self._dtype)
-        for start in range(0, total, step):
-            box = (slice(start, min(total, start + step)),)
-            values = raw.read_box(self._file.fileno(), self._offset, (total,), self._dtype, box, where=self._where)
-            yield records.batch(values, schema)
+        """Yield the records of a structured array in the order they lie in the file."""
+        return npy.batches(self._file.fileno(), self._offset, self._header, self._where)
 
     def carried(self, name: str) -> Iterator[bytes]:
-        """Yield the header's bytes."""
-        with Path(self._file.name).open("rb") as file:
-            yield file.read(self._offset)
+        """Yield the header's bytes, or the whole file's where its array has no model form."""
+        if name == _HEADER:
+            yield self._header.text
+            return
+        if name == _PADDING:
+            yield from npy.padding(
+                self._file.fileno(), self._offset, self._header, self._where
+            )
+            return
+        for at in range(0, self._header.end, _PIECE):
+            yield os.pread(self._file.fileno(), min(_PIECE, self._header.end - at), at)
 
     def rules(self) -> tuple[RuleCount, ...]:
         """Return no rules: the header was held against the file's length at the door."""
@@ -102,31 +121,7 @@ class NpyDecoder:
         self._file.close()
 
 
-def _header(file: Any, where: str) -> tuple[tuple[int, ...], bool, "np.dtype[Any]"]:
-    try:
-        version = np.lib.format.read_magic(file)
-        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        if version not in ((1, 0), (2, 0), (3, 0)):
-            raise ValueError(f"version {version} is unknown")
-        shape, fortran, dtype = reader(file)
-    except (ValueError, EOFError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise CustomerError(
-            f"its NPY header cannot be read: {error}", code="corrupt", where=where, remedy="fetch it again"
-        ) from error
-    if dtype.hasobject:
-        raise CustomerError(
-            "it holds pickled Python objects, which are never opened",
-            code="unsupported-format",
-            where=where,
-            remedy="save it as numbers or text",
-        )
-    return tuple(int(n) for n in shape), bool(fortran), dtype
-
-
-def _expect_length(source: ByteSource, offset: int, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> None:
-    if any(n < 0 for n in shape):
-        raise CustomerError("its header names a negative length", code="absurd-header", where=source.name)
-    expected = offset + prod(shape) * dtype.itemsize
+def _expect_length(source: ByteSource, expected: int) -> None:
     if expected > source.size:
         raise CustomerError(
             f"the header promises {expected} bytes, the file has {source.size}",
@@ -145,23 +140,19 @@ def _expect_length(source: ByteSource, offset: int, shape: tuple[int, ...], dtyp
 
 def _write(package: RestoreSource, target: Path) -> None:
     """Write the array back behind its own header."""
-    header = package.carried(_HEADER)
-    with target.open("wb") as file:
-        file.write(header)
-    with target.open("rb") as file:
-        shape, fortran, dtype = _header(file, target.name)
+    if not package.dataset.fields:
+        target.write_bytes(package.carried(_WHOLE))
+        return
     field = package.dataset.fields[0]
-    with target.open("ab") as file:
-        if dtype.names:
-            for batch in package.batches(field.name):
-                file.write(records.from_batch(batch, dtype).tobytes())
-            return
-        # A Fortran array is the C-order array of reversed axes: its slabs run along the last axis.
-        axis = len(shape) - 1 if fortran else 0
-        for box in raw.slabs(shape, dtype.itemsize, axis):
-            values = package.read(field.name, box)
-            stored = records.fixed_text(values, dtype) if dtype.kind in "US" else values.astype(dtype, copy=False)
-            file.write(stored.tobytes(order="F" if fortran else "C"))
+    with target.open("wb+") as file:
+        file.write(package.carried(_HEADER))
+        file.seek(0)
+        header = npy.read_header(file, target.name)
+        padded = _PADDING in {item.name for item in package.dataset.carried}
+        for piece in npy.encoded(
+            package, field, header, package.carried(_PADDING) if padded else b""
+        ):
+            file.write(piece)
 
 
 NPY = FormatCode(open=NpyDecoder, write=_write)
