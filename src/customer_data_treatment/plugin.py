@@ -15,6 +15,8 @@ from .errors import FacilityError
 from .vocabulary import CustomerDataType, DataModalityType
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .ports import ByteSource, Decoder, RestoreSource
 
 ENTRY_POINT_GROUP = "customer_data_treatment.plugins"
@@ -72,6 +74,41 @@ class FormatFacts:
     restores: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """One check at work on one field: what to count in a chunk, how counts join, what they say.
+
+    `field` is the array or table it watches, None when it only concludes. `observe(chunk)` gives a
+    partial; `merge(a, b)` is associative, and commutative too unless the check looks across the
+    edge of chunks (monotonic): merge in chunk order and both hold. `conclude` gets None where no
+    chunk came. All three are picklable.
+    """
+
+    name: str
+    field: str | None
+    observe: "Callable[[Chunk], Any]"
+    merge: Callable[[Any, Any], Any]
+    conclude: "Callable[[Any | None, Outcome], tuple[CheckResult, ...]]"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCode:
+    """The function of a check: the observers it wants for a dataset under its requirements."""
+
+    bind: "Callable[[Dataset, Requirements], tuple[Observer, ...]]"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFacts:
+    """What is known of a check without its code; `code` is "package.module:ATTRIBUTE" of a CheckCode."""
+
+    name: str
+    dimension: Dimension
+    code: str
+    extra: str | None = None
+    modules: tuple[str, ...] = ()
+
+
 def load(table: Mapping[str, Any], name: str) -> Any:
     """Import and return the code behind one entry of a plug-in table.
 
@@ -102,3 +139,30 @@ def third_party(kind: str) -> dict[str, Any]:
         for point in entry_points(group=ENTRY_POINT_GROUP)
         if point.name.startswith(prefix)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class CodecFacts:
+    """What is known of a codec without its code.
+
+    `code` is "package.module:ATTRIBUTE" of a CodecCode; `small` codecs are tried on fields of up to
+    16 MiB, the others on larger ones.
+    """
+
+    name: str
+    code: str
+    small: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CodecCode:
+    """The functions of a codec over whole chunks.
+
+    `encode(values)` returns the frame of a C-contiguous array, the same bytes on every machine;
+    `decode(frame, out)` fills a C-contiguous array of the same size and raises ValueError where the
+    frame does not hold it; `metadata(itemsize)` is its entry in a Zarr v3 codec list.
+    """
+
+    encode: "Callable[[np.ndarray[Any, Any]], bytes]"
+    decode: "Callable[[bytes, np.ndarray[Any, Any]], None]"
+    metadata: Callable[[int], dict[str, Any]]

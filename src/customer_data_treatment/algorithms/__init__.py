@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: one subject a file, its source at the top."""

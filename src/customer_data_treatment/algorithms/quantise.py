@@ -1,0 +1,268 @@
+"""Values moved onto a grid, the error of every one of them checked by the decoder's own arithmetic.
+
+Packed: q = rint(x / step) - origin, decoded as q * step + origin * step in float64, as CF readers
+do; the bound is held in that arithmetic and after the cast to the source's dtype. Rounded: the
+nearest multiple of a power of two, in the source's own dtype. The textbook quantiser breaks its
+bound through rounding (Tao et al. 2017 leave it open), so nothing here is trusted: each error is
+computed and counted.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .jit import kernel
+
+_PACKED = tuple(
+    f"void({source}[::1], {target}[::1], float64, float64, float64, float64, int64, int64, {target}, float64[::1])"
+    for source in ("float32", "float64")
+    for target in ("int8", "int16", "int32")
+)
+
+
+@kernel(*_PACKED)
+def _pack(
+    x: Any, q: Any, step: float, origin: float, bound: float, hole: float, lo: int, hi: int, sentinel: Any, out: Any
+) -> None:
+    """Fill q, and out = [broken, max error, sum of errors, sum of squared errors].
+
+    `hole` is the value stored as `sentinel`: the fill value, or NaN when NaN is the only missing.
+    """
+    inverse = 1.0 / step
+    offset = origin * step
+    low, high = np.float64(lo), np.float64(hi)
+    nan_hole = hole != hole
+    broken = 0
+    largest, total, squares = 0.0, 0.0, 0.0
+    lane_max = np.empty(8, np.float64)
+    lane_sum = np.empty(8, np.float64)
+    lane_square = np.empty(8, np.float64)
+    lane_good = np.empty(8, np.int64)
+    for start in range(0, x.size, 2048):
+        stop = min(start + 2048, x.size)
+        whole = start + (stop - start) // 8 * 8
+        lane_max[:] = 0.0
+        lane_sum[:] = 0.0
+        lane_square[:] = 0.0
+        lane_good[:] = 0
+        for i in range(start, whole, 8):
+            for j in range(8):
+                v = np.float64(x[i + j])
+                k = np.rint(v * inverse) - origin
+                y = k * step + offset
+                cast = np.float64(type(x[0])(y))
+                e = y - v
+                a = max(abs(e), abs(cast - v))
+                good = (a <= bound) & (k >= low) & (k <= high) & (v != hole)
+                lane_good[j] += np.int64(good)
+                q[i + j] = type(q[0])(np.int32(k if good else 0.0))
+                lane_max[j] = max(a, lane_max[j])
+                lane_sum[j] += e
+                lane_square[j] += e * e
+        count = 0
+        for j in range(8):
+            count += lane_good[j]
+        if count == whole - start:
+            for j in range(8):
+                largest = max(largest, lane_max[j])
+                total += lane_sum[j]
+                squares += lane_square[j]
+            first = whole
+        else:
+            first = start
+        for i in range(first, stop):
+            v = np.float64(x[i])
+            if v == hole or (nan_hole and v != v):
+                q[i] = sentinel
+                continue
+            k = np.rint(v * inverse) - origin
+            y = k * step + offset
+            cast = np.float64(type(x[0])(y))
+            e = y - v
+            a = max(abs(e), abs(cast - v))
+            if not (a <= bound and k >= low and k <= high):
+                broken += 1
+                q[i] = sentinel
+                continue
+            q[i] = type(q[0])(np.int32(k))
+            largest = max(largest, a)
+            total += e
+            squares += e * e
+    out[0], out[1], out[2], out[3] = broken, largest, total, squares
+
+
+@kernel(
+    "void(float32[::1], float32[::1], float64, float64, float64, float64[::1])",
+    "void(float64[::1], float64[::1], float64, float64, float64, float64[::1])",
+)
+def _round(x: Any, y: Any, step: float, bound: float, hole: float, out: Any) -> None:
+    """Fill y, and out = [broken, max error, sum of errors, sum of squared errors].
+
+    NaN, infinities, the fill value and zeros of either sign come back with their own bits.
+    """
+    inverse = 1.0 / step
+    broken = 0
+    largest, total, squares = 0.0, 0.0, 0.0
+    for i in range(x.size):
+        v = np.float64(x[i])
+        r = np.rint(v * inverse) * step
+        if not np.isfinite(r) or v == hole or v == 0.0:
+            y[i] = x[i]
+            continue
+        z = type(x[0])(r + 0.0)
+        e = np.float64(z) - v
+        if not abs(e) <= bound:
+            y[i] = x[i]
+            broken += 1
+            continue
+        y[i] = z
+        largest = max(largest, abs(e))
+        total += e
+        squares += e * e
+    out[0], out[1], out[2], out[3] = broken, largest, total, squares
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """The errors of one chunk or field; `broken` counts values that could not keep the bound."""
+
+    count: int = 0
+    broken: int = 0
+    largest: float = 0.0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def merge(self, other: "Errors") -> "Errors":
+        """Return both parts together."""
+        return Errors(
+            self.count + other.count,
+            self.broken + other.broken,
+            max(self.largest, other.largest),
+            self.total + other.total,
+            self.squares + other.squares,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where packed integers lie: value = q * step + origin * step; sentinel stands for `hole`."""
+
+    dtype: str  # int8, int16 or int32
+    step: float
+    origin: int
+    hole: float | None
+
+    @property
+    def offset(self) -> float:
+        """Return add_offset: exactly origin * step in float64."""
+        return float(self.origin) * self.step
+
+    @property
+    def sentinel(self) -> int:
+        """Return the integer that stands for a missing value."""
+        return int(np.iinfo(self.dtype).min)
+
+
+def pack(values: "np.ndarray[Any, Any]", grid: Grid, bound: float, out: "np.ndarray[Any, Any]") -> Errors:
+    """Fill `out` (flat, grid.dtype) from C-contiguous float32/64 values and return the errors.
+
+    Values outside the grid, infinities and broken bounds count as broken; the caller then chooses
+    another form.
+    """
+    tally = np.empty(4, np.float64)
+    limits = np.iinfo(grid.dtype)
+    hole = np.nan if grid.hole is None else grid.hole
+    _pack(
+        values.reshape(-1),
+        out,
+        grid.step,
+        float(grid.origin),
+        bound,
+        hole,
+        limits.min + 1,
+        limits.max,
+        out.dtype.type(grid.sentinel),
+        tally,
+    )
+    return Errors(values.size, int(tally[0]), float(tally[1]), float(tally[2]), float(tally[3]))
+
+
+def unpack(packed: "np.ndarray[Any, Any]", grid: Grid, dtype: "np.dtype[Any]") -> "np.ndarray[Any, Any]":
+    """Return packed integers as values of `dtype`, the sentinel as the grid's hole (NaN if none)."""
+    values = packed.astype(np.float64)
+    values *= grid.step
+    values += grid.offset
+    missing = packed == grid.sentinel
+    out = values.astype(dtype)
+    if missing.any():
+        out[missing] = np.nan if grid.hole is None else grid.hole
+    return out
+
+
+def round_in_place(
+    values: "np.ndarray[Any, Any]", step: float, bound: float, fill: float | None
+) -> tuple["np.ndarray[Any, Any]", Errors]:
+    """Return values rounded to multiples of `step` (a power of two) in their own dtype, and the errors.
+
+    A value whose rounding would break the bound keeps its own bits and is counted as broken.
+    """
+    flat = values.reshape(-1)
+    narrow = flat.dtype.itemsize == 2
+    source = flat.astype(np.float32) if narrow else flat
+    out = np.empty_like(source)
+    tally = np.empty(4, np.float64)
+    _round(source, out, step, bound, np.nan if fill is None else float(fill), tally)
+    errors = Errors(values.size, int(tally[0]), float(tally[1]), float(tally[2]), float(tally[3]))
+    if narrow:
+        narrowed = out.astype(np.float16)
+        # float16 has NaN payloads and a range of its own: keep the bits of what is not an ordinary number
+        ordinary = np.isfinite(flat) & (narrowed.astype(np.float32) == out)
+        out = np.where(ordinary, narrowed, flat)
+    return out.reshape(values.shape), errors
+
+
+def power_of_two_step(bound: float) -> float:
+    """Return the largest power of two whose half is within the bound; 0.0 where there is none."""
+    if not bound > 0.0:
+        return 0.0
+    mantissa, exponent = np.frexp(bound)  # bound = mantissa * 2^exponent, mantissa in [.5, 1)
+    step = float(np.ldexp(1.0, int(exponent)))  # half of it is 2^(exponent - 1) <= bound
+    inverse = 1.0 / step if step else np.inf
+    return step if np.isfinite(step) and np.isfinite(inverse) and step > 0.0 else 0.0
+
+
+def grid_for(
+    minimum: float, maximum: float, bound: float, dtype: "np.dtype[Any]", hole: float | None, unit: float | None
+) -> Grid | None:
+    """Return the grid with the coarsest step that keeps the bound on [minimum, maximum], or None.
+
+    The step leaves room for the rounding of decode and cast: one unit in the last place of the
+    largest magnitude. `unit` is the lattice the field already lies on: the step is then an odd
+    multiple of it, so that no value falls between two points. The grid contains 0 exactly.
+    """
+    largest = max(abs(minimum), abs(maximum))
+    room = float(np.spacing(dtype.type(largest))) if dtype.itemsize < 8 else 4.0 * float(np.spacing(largest))
+    half = bound - room
+    if not half > 0.0:
+        return None
+    if unit is not None and unit <= half:
+        step = (2.0 * np.floor(half / unit) + 1.0) * unit
+        if np.floor(half / unit) * unit + room > bound:
+            step -= 2.0 * unit
+    elif unit is not None and unit <= 2.0 * half:
+        step = unit
+    else:
+        step = 2.0 * half
+    if not (step > 0.0 and np.isfinite(1.0 / step)):
+        return None
+    low, high = np.rint(minimum / step), np.rint(maximum / step)
+    if not (np.isfinite(low) and np.isfinite(high)) or max(abs(low), abs(high)) > 2.0**52:
+        return None
+    width = int(high) - int(low)
+    for name in ("int8", "int16", "int32"):
+        if width <= 2 * int(np.iinfo(name).max) - 2:
+            centred = -int(np.iinfo(name).max) <= int(low) and int(high) <= int(np.iinfo(name).max)
+            origin = 0 if centred else (int(low) + int(high)) // 2
+            return Grid(name, float(step), origin, hole)
+    return None

@@ -1,0 +1,97 @@
+"""The forms a field's values can be stored in, and the statistics of what decodes from each.
+
+exact     the values as they are
+packed    CF packing: small integers with scale_factor and add_offset, plain xarray decodes them
+rounded   multiples of a power of two in the source's own dtype
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..algorithms.observe import observe
+from ..algorithms.quantise import Errors, Grid, pack, round_in_place, unpack
+from ..model.statistics import Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one field is stored; `bound` is in stored numbers, None for exact."""
+
+    name: str = "exact"
+    bound: float | None = None
+    grid: Grid | None = None
+    step: float | None = None
+
+    def stored_dtype(self, source: "np.dtype[Any]") -> "np.dtype[Any]":
+        """Return the dtype that lies in the package."""
+        if self.grid is not None:
+            return np.dtype(self.grid.dtype)
+        return np.dtype(np.int64) if source.kind in "mM" else source
+
+
+EXACT = Form()
+
+
+def store(
+    values: "np.ndarray[Any, Any]", form: Form, fill: Any
+) -> tuple["np.ndarray[Any, Any]", Errors, Statistics | None]:
+    """Return (what is stored, errors, statistics of what decodes from it or None if unchanged)."""
+    if form.grid is not None:
+        packed = np.empty(values.size, form.grid.dtype)
+        errors = pack(values, form.grid, form.bound or 0.0, packed)
+        return packed.reshape(values.shape), errors, decoded_statistics(packed, form.grid)
+    if form.step is not None and values.dtype.kind in "iu":
+        rounded, errors = _round_integers(values, int(form.step), fill)
+        return rounded, errors, observe(rounded, fill)[0]
+    if form.step is not None:
+        rounded, errors = round_in_place(values, form.step, form.bound or 0.0, fill)
+        return rounded, errors, observe(rounded, fill)[0]
+    if values.dtype.kind in "mM":
+        return values.view(np.int64), Errors(values.size), None
+    return values, Errors(values.size), None
+
+
+def decoded_statistics(packed: "np.ndarray[Any, Any]", grid: Grid) -> Statistics:
+    """Return the statistics of packed integers' values; a missing one counts as its hole is counted."""
+    of_integers, _ = observe(packed, grid.sentinel)
+    missing = of_integers.missing
+    return Statistics(
+        count=of_integers.count,
+        missing=missing if grid.hole is not None else 0,
+        nan=missing if grid.hole is None else 0,
+        minimum=None if of_integers.minimum is None else of_integers.minimum * grid.step + grid.offset,
+        maximum=None if of_integers.maximum is None else of_integers.maximum * grid.step + grid.offset,
+        mean=of_integers.mean * grid.step + grid.offset if of_integers.finite else 0.0,
+        m2=of_integers.m2 * (grid.step * grid.step),
+    )
+
+
+def restored(stored: "np.ndarray[Any, Any]", form: Form, dtype: "np.dtype[Any]") -> "np.ndarray[Any, Any]":
+    """Return stored values in the source's dtype, as a restored file holds them."""
+    if form.grid is not None:
+        return unpack(stored, form.grid, dtype)
+    if dtype.kind in "mM":
+        return stored.view(dtype)
+    return stored
+
+
+def _round_integers(
+    values: "np.ndarray[Any, Any]", step: int, fill: Any
+) -> tuple["np.ndarray[Any, Any]", Errors]:
+    """Move integers to multiples of an odd step; the largest error is (step - 1) / 2."""
+    half = step // 2
+    remainder = np.mod(values, values.dtype.type(step)).astype(np.int64)
+    shift = np.where(remainder > half, step - remainder, -remainder)
+    limits = np.iinfo(values.dtype)
+    wide = values.astype(object) if values.dtype.itemsize == 8 else values.astype(np.int64)
+    moved = wide + shift
+    inside = (moved >= limits.min) & (moved <= limits.max)
+    if fill is not None:
+        inside &= values != fill
+        inside &= moved != fill
+    out = np.where(inside, moved, wide).astype(values.dtype)
+    error = np.where(inside, shift, 0).astype(np.float64)
+    largest = float(np.abs(error).max()) if error.size else 0.0
+    return out, Errors(values.size, 0, largest, float(error.sum()), float((error * error).sum()))
