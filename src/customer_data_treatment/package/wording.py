@@ -1,0 +1,188 @@
+"""How numbers, sizes and verdicts are worded, for the report and the terminal alike.
+
+Independent of locale. Shares and scores are cut, never rounded up: 0.98999 is not 0.99.
+"""
+
+import math
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+NARROW = "\u202f"  # narrow no-break space, between thousands and before units
+NONE = "n/a"
+
+LEVELS: Mapping[str, tuple[str, str]] = {
+    "PUBLICATION_READY": ("Publication ready", "all five dimensions assessed, each at least 0.99"),
+    "RESEARCH_GRADE": ("Research grade", "all but accuracy assessed, each at least 0.95"),
+    "EXPLORATORY": ("Exploratory", "validity assessed, at least 0.85"),
+    "NOT_CERTIFIED": ("Not certified", "a gate is closed, or a score is too low"),
+}
+GATES: Mapping[str, str] = {
+    "integrity": "The bytes are the ones that were sent: delivered checksums and the container's own agree",
+    "structural": "No rule is broken whose breach makes the data untrustworthy",
+    "fidelity": "Every field decodes at least as faithfully as asked",
+    "privacy": "What may not leave was kept back",
+}
+DIMENSIONS: Mapping[str, str] = {
+    "completeness": "are the values there",
+    "consistency": "do they agree with one another",
+    "accuracy": "do they agree with an independent witness",
+    "validity": "do they keep the rules of their format and schema",
+    "reproducibility": "can someone else find, read and repeat it",
+}
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """Return a number with `digits` significant digits; whole numbers in full, grouped by thousands."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", NARROW)
+    if isinstance(value, str) or not math.isfinite(value):
+        return str(value)
+    if value == int(value) and abs(value) < 10**digits:
+        return str(int(value))
+    text = f"{value:.{digits}g}"
+    if "e" in text:
+        mantissa, _, exponent = text.partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    return text
+
+
+def share(value: float | None, least: int = 4) -> str:
+    """Return a score or fidelity in [0, 1], cut after four decimals, later where it is nearer to 1.
+
+    >>> share(0.98999), share(0.9999875), share(1.0), share(None)
+    ('0.9899', '0.99998', '1', 'n/a')
+    """
+    if value is None:
+        return NONE
+    exact = Decimal(repr(float(value)))
+    if exact >= 1:
+        return "1"
+    places = min(12, max(least, -(1 - exact).adjusted()))
+    return str(exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN))
+
+
+def percent(part: float, whole: float) -> str:
+    """Return part of whole in percent; "< 0.1 %" rather than a 0 that is not one."""
+    if not whole:
+        return NONE
+    value = 100 * part / whole
+    if 0 < value < 0.1:
+        return f"<{NARROW}0.1{NARROW}%"
+    if 99.9 < value < 100:
+        return f">{NARROW}99.9{NARROW}%"
+    return f"{number(float(f'{value:.1f}'))}{NARROW}%"
+
+
+def size(count: int | None) -> str:
+    """Return bytes in SI units (1 kB = 1000 B), three significant digits."""
+    if count is None:
+        return NONE
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    text = str(int(value)) if unit == "B" or value >= 100 else f"{value:.3g}"
+    return f"{text}{NARROW}{unit}"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return "1 field", "12 fields"."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def reduction(ratio: float | None) -> str:
+    """Return what a ratio stored / source means: "87.5 % smaller (8 times)", "12 % larger"."""
+    if ratio is None or ratio <= 0:
+        return NONE
+    if ratio > 1:
+        return f"{percent(ratio - 1, 1)} larger"
+    if 1 - ratio < 0.0005:
+        return "as large as the source"
+    if ratio > 0.5:
+        return f"{percent(1 - ratio, 1)} smaller"
+    return f"{percent(1 - ratio, 1)} smaller ({number(1 / ratio, 3)} times)"
+
+
+def form(encoding: Mapping[str, Any] | None, units: str | None = None) -> str:
+    """Return how a field is stored: "exact", "packed, within 0.001 K"."""
+    if not encoding:
+        return "exact"
+    if encoding.get("form") in (None, "exact"):
+        return "exact"
+    bound = encoding.get("bound")
+    within = f", within {number(bound, 3)}{f' {units}' if units else ''}" if bound is not None else ""
+    return f"{encoding['form']}{within}"
+
+
+def shape(field: Mapping[str, Any]) -> str:
+    """Return "128 × 192", "1 000 rows", or "one value"."""
+    if field.get("kind") in ("table", "column"):
+        rows = field.get("rows")
+        return NONE if rows is None else plural(rows, "row")
+    extents = field.get("shape") or ()
+    return " × ".join(number(int(extent)) for extent in extents) or "one value"
+
+
+def counted_fields(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what a reader would call fields: arrays and columns, and tables that list no columns."""
+    fields = body.get("fields", ())
+    with_columns = {field.get("node") for field in fields if field.get("kind") == "column"}
+    return [f for f in fields if f.get("kind") != "table" or not ({f["name"], f.get("node")} & with_columns)]
+
+
+def verdict(body: Mapping[str, Any]) -> str:
+    """Return the one sentence that may be quoted: what it is, how good, how faithful, how small."""
+    source, fields = body["source"]["name"], counted_fields(body)
+    if body["level"] == "NOT_CERTIFIED":
+        head = f"{source} is not certified: {_why_not(body)}."
+    else:
+        level = LEVELS[body["level"]][0].lower()
+        head = f"{source} is {level}, with a quality score of {share(body.get('score'))}."
+    return " ".join(part for part in (head, _faithful(body, fields), _small(body)) if part)
+
+
+def _why_not(body: Mapping[str, Any]) -> str:
+    closed = [name for name, passed in body.get("gates", {}).items() if passed is False]
+    if closed:
+        return f"the {' and '.join(closed)} {'gate is' if len(closed) == 1 else 'gates are'} closed"
+    if body.get("score") is None:
+        return "no dimension of its quality could be assessed"
+    low = [name for name, entry in body.get("dimensions", {}).items() if (entry.get("score") or 0) < 0.85]
+    return f"its quality score is {share(body['score'])}" + (
+        f" ({', '.join(low)})" if low and body["score"] < 0.85 else ""
+    )
+
+
+def _faithful(body: Mapping[str, Any], fields: list[Mapping[str, Any]]) -> str:
+    fidelity = body.get("fidelity") or {}
+    value = fidelity.get("value")
+    if not fields:
+        return "It holds no fields."
+    bounded = [f for f in fields if (f.get("encoding") or {}).get("form", "exact") != "exact"]
+    count = "its only field" if len(fields) == 1 else f"all {len(fields)} fields"
+    if not bounded:
+        return f"Every value of {count} is kept exactly."
+    worst = f", worst in {fidelity['field']}" if fidelity.get("field") and len(fields) > 1 else ""
+    kept = len(fields) - len(bounded)
+    exact = f"; {'one other is' if kept == 1 else f'the other {kept} are'} exact" if kept else ""
+    many = "field is" if len(bounded) == 1 else "fields are"
+    return (
+        f"{len(bounded)} {many} stored within a proven bound, at a fidelity of {share(value)}{worst}{exact}."
+    )
+
+
+def _small(body: Mapping[str, Any]) -> str:
+    sizes = body.get("sizes") or {}
+    ratio = sizes.get("ratio")
+    if ratio is None:
+        return ""
+    if abs(1 - ratio) < 0.0005:
+        return f"The stored data are as large as the source ({size(sizes['stored'])})."
+    both = f"{size(sizes['stored'])} for {size(sizes['source'])}"
+    return f"The stored data are {reduction(ratio)} than the source: {both}."
