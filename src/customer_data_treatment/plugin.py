@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import FacilityError
-from .vocabulary import CustomerDataType, DataModalityType
+from .vocabulary import CustomerDataType, DataModalityType, Dimension
 
 if TYPE_CHECKING:
     import numpy as np
