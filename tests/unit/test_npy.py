@@ -1,6 +1,7 @@
 """NPY against numpy: values, boxes, restore byte for byte, and every way to be refused."""
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +86,28 @@ ARRAYS = {
 }
 
 
-def _round_trip(path: Path, target: Path) -> NpyDecoder:
+_OPENED: list[NpyDecoder] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while _OPENED:
+        _OPENED.pop().close()
+
+
+def _open(path: Path) -> NpyDecoder:
     decoder = NPY.open(LocalSource(path))
+    assert isinstance(decoder, NpyDecoder)
+    _OPENED.append(decoder)
+    return decoder
+
+
+def _round_trip(path: Path, target: Path) -> NpyDecoder:
+    decoder = _open(path)
     assert NPY.write is not None
     NPY.write(DirectPackage(decoder), target)
     assert target.read_bytes() == path.read_bytes()
-    assert isinstance(decoder, NpyDecoder)
     return decoder
 
 
@@ -128,7 +145,7 @@ def test_values_equal_numpy_and_restore_is_byte_identical(
 def test_a_structured_array_is_a_table_of_its_records(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, _nested())
-    table = NPY.open(LocalSource(path))
+    table = _open(path)
     (batch,) = table.batches("array")
     assert batch.column("id").to_pylist() == list(range(6))
     assert (
@@ -137,7 +154,7 @@ def test_a_structured_array_is_a_table_of_its_records(tmp_path: Path) -> None:
     )
     assert batch.column("tag").to_pylist()[0] == b"\xff\x00a"
     np.save(path, _times())
-    table = NPY.open(LocalSource(path))
+    table = _open(path)
     (batch,) = table.batches("array")
     assert batch.column("a").to_pylist()[1] is None
     assert batch.column("c").to_pylist()[2] == 2
@@ -246,7 +263,7 @@ def test_bad_files_are_refused_by_what_is_wrong(name: str, tmp_path: Path) -> No
     path = tmp_path / "a.npy"
     path.write_bytes(content)
     with pytest.raises(CustomerError) as caught:
-        NPY.open(LocalSource(path))
+        _open(path)
     assert caught.value.code == code
 
 
@@ -260,7 +277,7 @@ def test_text_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
             )
         )
         with pytest.raises(CustomerError, match="Unicode"):
-            NPY.open(LocalSource(path)).read("array", (slice(0, 1),))
+            _open(path).read("array", (slice(0, 1),))
 
 
 @pytest.mark.skipif(CORPUS is None, reason="the corpus is not on this machine")
