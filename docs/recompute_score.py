@@ -39,10 +39,10 @@ def most_violations(N, n, v):
 
 
 def recompute(body):
-    worst, gates = {}, dict(body["gates"], integrity=True, structural=True)
+    worst, gates = {}, dict(body["gates"], integrity=None, structural=None)
     for check in body["checks"]:
         N, n, v = check["scope"], check["examined"], check["violations"]
-        if check["kind"] == "structural" and v:
+        if check["kind"] == "structural" and v and N:
             gates["integrity" if check["dimension"] == "integrity" else "structural"] = False
         if check["kind"] == "scored" and N and check["dimension"] in LEVELS["PUBLICATION_READY"][1]:
             worst[check["dimension"]] = min(
@@ -50,7 +50,7 @@ def recompute(body):
             )
     score = min(worst.values(), default=None)
     for level, (lowest, needed) in LEVELS.items():
-        if score is not None and all(gates.values()) and score >= lowest and needed <= worst.keys():
+        if score is not None and False not in gates.values() and score >= lowest and needed <= worst.keys():
             return score, level
     return score, "NOT_CERTIFIED"
 

@@ -58,14 +58,14 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What must hold before any level is given; a gate that nobody asked for is passed."""
+    """What must hold before any level is given; None is a gate that nothing was held against."""
 
-    integrity: bool = True
-    structural: bool = True
-    fidelity: bool = True
-    privacy: bool = True
+    integrity: bool | None = None
+    structural: bool | None = None
+    fidelity: bool | None = None
+    privacy: bool | None = None
 
-    def record(self) -> dict[str, bool]:
+    def record(self) -> dict[str, bool | None]:
         """Return the gates as the certificate stores them."""
         return {
             "integrity": self.integrity,
@@ -76,8 +76,8 @@ class Gates:
 
     @property
     def passed(self) -> bool:
-        """Whether every gate is open."""
-        return all(self.record().values())
+        """Whether no gate is closed."""
+        return False not in self.record().values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +159,21 @@ def quality_score(dimensions: Mapping[Dimension, float | None]) -> float | None:
     return min((value for value in dimensions.values() if value is not None), default=None)
 
 
-def gates_of(results: Iterable[CheckResult], *, fidelity: bool = True, privacy: bool = True) -> Gates:
+def gates_of(
+    results: Iterable[CheckResult], *, fidelity: bool | None = None, privacy: bool | None = None
+) -> Gates:
     """Return the gates: any violation of a structural rule closes integrity or structural."""
-    broken = {r.dimension for r in results if r.kind is RuleKind.STRUCTURAL and r.violations > 0}
-    return Gates(
-        integrity=Dimension.INTEGRITY not in broken,
-        structural=not broken - {Dimension.INTEGRITY},
-        fidelity=fidelity,
-        privacy=privacy,
-    )
+    integrity: bool | None = None
+    structural: bool | None = None
+    for result in results:
+        if result.kind is not RuleKind.STRUCTURAL or result.scope == 0:
+            continue
+        kept = result.violations == 0
+        if result.dimension is Dimension.INTEGRITY:
+            integrity = kept and integrity is not False
+        else:
+            structural = kept and structural is not False
+    return Gates(integrity, structural, fidelity, privacy)
 
 
 def level_of(dimensions: Mapping[Dimension, float | None], gates: Gates) -> Level:
@@ -182,11 +188,13 @@ def level_of(dimensions: Mapping[Dimension, float | None], gates: Gates) -> Leve
     return Level.NOT_CERTIFIED
 
 
-def judge(results: Iterable[CheckResult], *, fidelity: bool = True, privacy: bool = True) -> Verdict:
+def judge(
+    results: Iterable[CheckResult], *, fidelity: bool | None = None, privacy: bool | None = None
+) -> Verdict:
     """Return score, dimensions, gates and level of one dataset from its counts.
 
     `fidelity` says whether every field kept the fidelity asked for, `privacy` whether what was
-    asked of privacy was done; both are gates.
+    asked of privacy was done; both are gates, None where nothing was asked.
     """
     counted = tuple(results)
     dimensions = dimension_scores(counted)
@@ -227,7 +235,7 @@ def findings_of(results: Iterable[CheckResult]) -> list[Finding]:
 
 
 def record_of(result: CheckResult) -> dict[str, object]:
-    """Return the counts as the certificate's body stores them under "checks"."""
+    """Return the counts as the certificate's body stores them under "checks", and their score."""
     return {
         "name": result.name,
         "dimension": str(result.dimension),
@@ -235,6 +243,7 @@ def record_of(result: CheckResult) -> dict[str, object]:
         "scope": result.scope,
         "examined": result.examined,
         "violations": result.violations,
+        "score": score(result),
         "message": result.message,
         "where": list(result.where),
     }

@@ -1,0 +1,167 @@
+"""Completeness: every required field on its own, and one pooled check over undeclared cells.
+
+Null, NaN, a declared fill and a schema's own words for "no value" are missing, and so is a cell that
+was filled in. Declared optional fields and masks leave the scope and are reported.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..model.chunk import Chunk
+from ..model.dataset import ArrayField, Column, Dataset, TableField
+from ..model.outcome import Outcome
+from ..model.requirements import ColumnRule, Requirements, TableRule
+from ..model.verdict import CheckResult
+from ..plugin import CheckCode, Observer
+from ..vocabulary import Dimension, Role, RuleKind
+from .counting.judging import missing_cells, no_value, plain
+from .counting.schemas import Matched, match_tables
+from .counting.tally import Tallies, Tally, census, merge_tallies, named, nothing, rows, tables_of, tally_of
+
+
+def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
+    matched = match_tables(dataset, requirements)
+    observers = [
+        Observer(
+            name=f"completeness:{table.name}",
+            field=table.name,
+            observe=partial(_observe, columns=_counted(table, rule)),
+            merge=merge_tallies,
+            conclude=partial(_conclude_table, table=table, rule=rule),
+        )
+        for table in tables_of(dataset)
+        if (rule := matched.tables.get(table.name)) is not None
+    ]
+    observers.append(
+        Observer("completeness", None, nothing, merge_tallies, partial(_conclude, matched=matched))
+    )
+    return tuple(observers)
+
+
+def _counted(table: TableField, rule: TableRule) -> tuple[ColumnRule, ...]:
+    """Return the rules of the columns that a table has; a column without one gets an empty rule."""
+    given = {column.name: column for column in table.columns}
+    return tuple(
+        rule.column(name) or ColumnRule(name, required=given[name].required, optional=given[name].optional)
+        for name in table.schema.names
+        if name in given
+    )
+
+
+def _observe(chunk: Chunk, columns: tuple[ColumnRule, ...]) -> Tallies:
+    batch: Any = chunk.values
+    names = set(batch.schema.names)
+    found: dict[str, Tally] = {}
+    asked: dict[str, np.ndarray[Any, Any]] = {}
+    for rule in columns:
+        missing = missing_cells(plain(batch.column(rule.name)), rule.missing_values)
+        where = rule.asked_where
+        if where is None or where not in names or where == rule.name:
+            found[rule.name] = tally_of(len(missing), missing, chunk.start[0])
+            continue
+        if where not in asked:
+            asked[where] = ~no_value(plain(batch.column(where)))
+        open_rows = asked[where]
+        found[rule.name] = tally_of(int(np.count_nonzero(open_rows)), missing & open_rows, chunk.start[0])
+    return found
+
+
+def _conclude_table(
+    tallies: Tallies | None, outcome: Outcome, table: TableField, rule: TableRule
+) -> tuple[CheckResult, ...]:
+    """Return the required columns' results, the pooled one, and the absent required columns'."""
+    counts = tallies or {}
+    results, pooled, left_out = [], Tally(), []
+    roles = {column.name: column.role for column in table.columns}
+    for column in _counted(table, rule):
+        tally = _with_imputed(counts.get(column.name, Tally()), outcome, f"{table.name}/{column.name}")
+        if column.required or column.name in rule.key:
+            results.append(_required(f"{table.name}/{column.name}", tally, rows(tally.places, table.name)))
+        elif column.optional or roles[column.name] is Role.MASK:
+            left_out.append((f"{table.name}/{column.name}", tally))
+        else:
+            pooled = pooled.merge(tally)
+    length = table.rows if table.rows is not None else _rows(table, outcome)
+    for absent in rule.columns:
+        if absent.name not in table.schema.names and absent.required:
+            tally = Tally(length, length)
+            results.append(_required(f"{table.name}/{absent.name}", tally, ("the column is absent",)))
+    message = f"cells of table {table.name}'s undeclared columns hold no value"
+    results.append(
+        _scored(f"undeclared-cells:{table.name}", pooled, message, rows(pooled.places, table.name))
+    )
+    return (*results, *_reported(left_out, f"optional-cells:{table.name}"))
+
+
+def _rows(table: TableField, outcome: Outcome) -> int:
+    counts = [
+        outcome.statistics[key].count
+        for c in table.columns
+        if (key := f"{table.name}/{c.name}") in outcome.statistics
+    ]
+    return max(counts, default=0)
+
+
+def _conclude(_: Tallies | None, outcome: Outcome, matched: Matched) -> tuple[CheckResult, ...]:
+    """Return the results that statistics alone give: every array, and tables without a schema."""
+    results: list[CheckResult] = []
+    pooled, lacking, left_out = Tally(), [], []
+    for key, required, optional in _fields(outcome.dataset, matched):
+        statistics = outcome.statistics.get(key)
+        if statistics is None:
+            continue
+        tally = _with_imputed(Tally(statistics.count, statistics.missing + statistics.nan), outcome, key)
+        if required:
+            results.append(_required(key, tally, ()))
+        elif optional:
+            left_out.append((key, tally))
+        else:
+            pooled = pooled.merge(tally)
+            lacking += [key] if tally.broken else []
+    message = "cells of undeclared fields hold no value"
+    results.append(_scored("undeclared-cells", pooled, message, named(lacking)))
+    return (*results, *_reported(left_out, "optional-cells"))
+
+
+def _fields(dataset: Dataset, matched: Matched) -> Iterator[tuple[str, bool, bool]]:
+    """Yield (statistics key, required, left out) of every field that no schema's table speaks of."""
+    for field in dataset.fields:
+        if isinstance(field, ArrayField):
+            rule = matched.arrays.get(field.name)
+            required = field.required or (rule is not None and rule.required)
+            yield field.name, required, field.role is Role.MASK or (rule is not None and rule.optional)
+        elif field.name not in matched.tables:
+            yield from ((f"{field.name}/{c.name}", c.required, _left_out(c)) for c in field.columns)
+
+
+def _left_out(column: Column) -> bool:
+    return column.optional or column.role is Role.MASK
+
+
+def _with_imputed(tally: Tally, outcome: Outcome, key: str) -> Tally:
+    filled = outcome.imputed.get(key, 0)
+    return Tally(tally.seen, min(tally.seen, tally.broken + filled), tally.places)
+
+
+def _required(key: str, tally: Tally, where: Iterable[str]) -> CheckResult:
+    return _scored(f"required-cells:{key}", tally, f"cells of the required field {key} hold no value", where)
+
+
+def _scored(name: str, tally: Tally, message: str, where: Iterable[str]) -> CheckResult:
+    return census(name, Dimension.COMPLETENESS, RuleKind.SCORED, tally, message, where)
+
+
+def _reported(left_out: list[tuple[str, Tally]], name: str) -> tuple[CheckResult, ...]:
+    """Return what leaves the scope, as a note."""
+    if not left_out:
+        return ()
+    total = Tally(sum(t.seen for _, t in left_out), sum(t.broken for _, t in left_out))
+    message = "cells of declared optional fields and masks hold no value, which is allowed"
+    where = named([key for key, tally in left_out if tally.broken])
+    return (census(name, Dimension.COMPLETENESS, RuleKind.ADVISORY, total, message, where),)
+
+
+COMPLETENESS = CheckCode(bind=_bind)
