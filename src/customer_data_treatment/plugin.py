@@ -117,7 +117,7 @@ def load(table: Mapping[str, Any], name: str) -> Any:
     facts = table[name]
     module_name, _, attribute = facts.code.partition(":")
     try:
-        for needed in facts.modules:
+        for needed in getattr(facts, "modules", ()):
             import_module(needed)
         return getattr(import_module(module_name), attribute)
     except ModuleNotFoundError as error:

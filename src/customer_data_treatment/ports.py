@@ -111,3 +111,32 @@ class Progress(Protocol):
     def advance(self, amount: int) -> None:
         """Add to the running stage."""
         ...
+
+
+class Staging(Protocol):
+    """A package's folder while it is written: invisible under its name until `commit`."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder to write into, on the target's file system."""
+        ...
+
+    def commit(self) -> Path:
+        """Put everything on disk, give the folder its name in one step, return the package's path."""
+        ...
+
+    def discard(self) -> None:
+        """Remove the folder; safe after commit, which leaves nothing to remove."""
+        ...
+
+
+class KeyRing(Protocol):
+    """Holds the keys that wrap package keys; never shows them."""
+
+    def current_key_id(self) -> str:
+        """Return the id of the key that new packages are wrapped with, making one at first use."""
+        ...
+
+    def key(self, key_id: str) -> bytes:
+        """Return 32 bytes; raise FacilityError (no-key) naming the id where the ring lacks it."""
+        ...

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .jit import kernel
+from .quantise_errors import Errors
 
 _PACKED = tuple(
     f"void({source}[::1], {target}[::1], float64, float64, float64, float64, int64, int64, {target}, float64[::1])"
@@ -121,27 +122,6 @@ def _round(x: Any, y: Any, step: float, bound: float, hole: float, out: Any) -> 
         total += e
         squares += e * e
     out[0], out[1], out[2], out[3] = broken, largest, total, squares
-
-
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """The errors of one chunk or field; `broken` counts values that could not keep the bound."""
-
-    count: int = 0
-    broken: int = 0
-    largest: float = 0.0
-    total: float = 0.0
-    squares: float = 0.0
-
-    def merge(self, other: "Errors") -> "Errors":
-        """Return both parts together."""
-        return Errors(
-            self.count + other.count,
-            self.broken + other.broken,
-            max(self.largest, other.largest),
-            self.total + other.total,
-            self.squares + other.squares,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..algorithms.observe import observe
-from ..algorithms.quantise import Errors, Grid, pack, round_in_place, unpack
+from ..algorithms.quantise import Grid, pack, round_in_place, unpack
+from ..algorithms.quantise_errors import Errors
 from ..model.statistics import Statistics
 
 

@@ -21,7 +21,7 @@ _SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 def _encode(values: "np.ndarray[Any, Any]", *, level: int, shuffle: str) -> bytes:
     flat = values.reshape(-1)
     size = flat.dtype.itemsize
-    frame = blosc.compress(flat.view(np.uint8), "zstd", level, _SHUFFLES[shuffle], _BLOCK, size)
+    frame = blosc.compress(flat.view(np.uint8), b"zstd", level, _SHUFFLES[shuffle], _BLOCK, size)
     return bytes(frame)
 
 
