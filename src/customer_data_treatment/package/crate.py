@@ -5,7 +5,6 @@ Who, what, when, from which bytes, by which software, with which plan; no value 
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from rocrate.model import ContextEntity, DataEntity
 from rocrate.rocrate import ROCrate
 
+from .crate_people import Entity, identifier_of, licence_of, people_of, reference
 from .wording import share
 
 FILE_NAME = "ro-crate-metadata.json"
@@ -61,12 +61,8 @@ _FORMAT_MEDIA = {
     "VCF": "text/x-vcf",
     "mzML": "application/mzML",
 }
-_ORCID = re.compile(r"(\d{4}-){3}\d{3}[\dX]")
-_SPDX = re.compile(r"[A-Za-z0-9.+-]*\d[A-Za-z0-9.+-]*|MIT|Unlicense|ISC|Zlib|WTFPL")
 _FILES_LISTED = 100
 _FIELDS_LISTED = 500
-
-Entity = dict[str, Any]
 
 
 def write_crate(
@@ -83,7 +79,7 @@ def write_crate(
     parts = list(_parts(folder, body))
     source = _source(body)
     root = _root(body, metadata, instant)
-    people = _people(metadata)
+    people = people_of(metadata)
     software = _software(body, plan)
     for entity in (
         source,
@@ -98,11 +94,11 @@ def write_crate(
         _add(crate, entity)
     # An inner file hangs under its folder; the root names only what no folder does.
     inside = {part["@id"] for entity in parts for part in _listed(entity.get("hasPart"))}
-    root["hasPart"] = [_ref(entity) for entity in parts if entity["@id"] not in inside]
+    root["hasPart"] = [reference(entity) for entity in parts if entity["@id"] not in inside]
     action = _action(body, plan, source, parts, software[0], people, instant)
     _add(crate, action)
-    root |= people["root"] | {"mentions": _ref(action), "isBasedOn": _ref(source)}
-    if names := [_ref(entity) for entity in _measured(body)]:
+    root |= people["root"] | {"mentions": reference(action), "isBasedOn": reference(source)}
+    if names := [reference(entity) for entity in _measured(body)]:
         root["variableMeasured"] = names
     for key, value in root.items():
         crate.root_dataset[key] = _single(value)
@@ -129,19 +125,6 @@ def _single(value: Any) -> Any:
 
 def _listed(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
-
-
-def _ref(entity: Entity) -> Entity:
-    return {"@id": entity["@id"]}
-
-
-def _identifier(path: str) -> str:
-    """Return a path as RO-Crate wants it: a URI reference, letters beyond ASCII as they are."""
-    kept = "-._~/!$&'()*+,;=:@"
-    return "".join(
-        char if char.isalnum() or char in kept else "".join(f"%{byte:02X}" for byte in char.encode())
-        for char in path
-    )
 
 
 def _root(body: Mapping[str, Any], metadata: Mapping[str, Any], instant: str) -> Entity:
@@ -266,7 +249,7 @@ def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
             "@type": "Dataset",
             "name": name,
             "description": what + rest,
-            "hasPart": [_ref(entity) for entity in listed],
+            "hasPart": [reference(entity) for entity in listed],
         }
         yield from listed
 
@@ -274,7 +257,7 @@ def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
 def _file(folder: Path, path: Path) -> Entity:
     relative = path.relative_to(folder).as_posix()
     return {
-        "@id": _identifier(relative),
+        "@id": identifier_of(relative),
         "@type": "File",
         "name": relative.split("/", 2)[2],
         "encodingFormat": _MEDIA.get(path.suffix.lower(), "application/octet-stream"),
@@ -286,7 +269,7 @@ def _datasets(folder: Path) -> Iterator[Entity]:
     """Refer to the crates of a submission's datasets (RO-Crate 1.2, "Referencing other RO-Crates")."""
     for path in sorted((folder / "datasets").glob("*/")):
         if (path / FILE_NAME).is_file():
-            base = f"datasets/{_identifier(path.name)}/"
+            base = f"datasets/{identifier_of(path.name)}/"
             yield {
                 "@id": base,
                 "@type": "Dataset",
@@ -328,8 +311,8 @@ def _software(body: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Entity]:
         "license": {"@id": "https://spdx.org/licenses/Apache-2.0"},
     }
     if libraries:
-        own["softwareRequirements"] = [_ref(entity) for entity in libraries]
-    return [own, *libraries, _licence("Apache-2.0")]
+        own["softwareRequirements"] = [reference(entity) for entity in libraries]
+    return [own, *libraries, licence_of("Apache-2.0")]
 
 
 def _action(
@@ -341,11 +324,11 @@ def _action(
     people: Mapping[str, Any],
     instant: str,
 ) -> Entity:
-    inputs = [_ref(source)]
+    inputs = [reference(source)]
     if any(entity["@id"] == "plan.json" for entity in parts):
         inputs.append({"@id": "plan.json"})
     made = [
-        _ref(e)
+        reference(e)
         for e in parts
         if e["@id"] != "plan.json" and "/" not in e["@id"].rstrip("/").removeprefix("data/")
     ]
@@ -357,7 +340,7 @@ def _action(
         "description": f"Decoded, checked, encoded ({bounds}), decoded again and compared; see plan.json",
         "endTime": instant.replace("Z", "+00:00"),  # the spelling that the profile's judge accepts
         "actionStatus": "http://schema.org/CompletedActionStatus",
-        "instrument": _ref(software),
+        "instrument": reference(software),
         "object": inputs,
         "result": made,
     }
@@ -366,102 +349,12 @@ def _action(
     return action
 
 
-def _people(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `metadata` says of people, institution and licence, as entities and references."""
-    entities: list[Entity] = []
-    root: Entity = {}
-    institution = _organization(metadata.get("institution"))
-    if institution:
-        entities.append(institution)
-        root["publisher"] = _ref(institution)
-    creators = metadata.get("creators") or metadata.get("creator") or ()
-    creators = [creators] if isinstance(creators, str | Mapping) else creators
-    persons: list[Entity] = []
-    for creator in creators:
-        person, affiliation = _person(creator, institution)
-        persons.append(person)
-        entities += [person, *affiliation]
-    if persons:
-        root["creator"] = root["author"] = [_ref(person) for person in persons]
-    if contact := _contact(metadata.get("contact")):
-        holder = institution or (persons[0] if persons else root)
-        holder["contactPoint"] = _ref(contact)
-        entities.append(contact)
-    licence = _licence(metadata.get("license") or metadata.get("licence"))
-    root["license"] = _ref(licence)
-    agent = _ref(institution) if institution else _ref(persons[0]) if persons else None
-    return {"entities": entities, "licence": [licence], "root": root, "agent": agent}
-
-
-def _organization(said: Any) -> Entity | None:
-    if not said:
-        return None
-    given = {"name": said} if isinstance(said, str) else dict(said)
-    name = str(given.get("name") or given.get("ror") or given.get("url"))
-    url = str(given.get("ror") or given.get("url") or "")
-    if url and not url.startswith("http"):
-        url = f"https://ror.org/{url}"
-    entity: Entity = {
-        "@id": url or f"#organization-{_identifier(name)}",
-        "@type": "Organization",
-        "name": name,
-    }
-    return entity | ({"url": url} if url else {})
-
-
-def _person(said: Any, institution: Entity | None) -> tuple[Entity, list[Entity]]:
-    given = {"name": said} if isinstance(said, str) else dict(said)
-    name = str(
-        given.get("name")
-        or " ".join(filter(None, (given.get("given_name"), given.get("family_name"))))
-        or "unnamed"
-    )
-    found = _ORCID.search(str(given.get("orcid") or given.get("ORCID") or ""))
-    identifier = f"https://orcid.org/{found[0]}" if found else f"#person-{_identifier(name)}"
-    person: Entity = {"@id": identifier, "@type": "Person", "name": name}
-    affiliation = _organization(given.get("affiliation")) or institution
-    if affiliation:
-        person["affiliation"] = _ref(affiliation)
-    return person, [affiliation] if affiliation and affiliation is not institution else []
-
-
-def _contact(said: Any) -> Entity | None:
-    if not said:
-        return None
-    given = ({"email": said} if "@" in said else {"name": said}) if isinstance(said, str) else dict(said)
-    email = given.get("email")
-    entity: Entity = {"@id": f"mailto:{email}" if email else "#contact", "@type": "ContactPoint"}
-    entity["contactType"] = "customer service"
-    entity["name"] = str(given.get("name") or email)
-    return entity | ({"email": str(email)} if email else {})
-
-
-def _licence(said: Any) -> Entity:
-    if not said:
-        return {
-            "@id": "#licence-not-stated",
-            "@type": "CreativeWork",
-            "name": "No licence was stated",
-            "description": "Whoever delivered this dataset stated no licence; ask them before reusing it",
-        }
-    given = {"name": said} if isinstance(said, str) else dict(said)
-    name = str(given.get("name") or given.get("id") or given.get("url"))
-    url = str(given.get("url") or (name if name.startswith("http") else ""))
-    if not url and _SPDX.fullmatch(name):
-        url = f"https://spdx.org/licenses/{name}"
-    entity: Entity = {"@id": url or "#licence", "@type": "CreativeWork", "name": name}
-    entity["description"] = str(
-        given.get("description") or f"The licence {name}, as stated; its text stands at its address"
-    )
-    return entity
-
-
 def _measured(body: Mapping[str, Any]) -> Iterator[Entity]:
     """Name the fields and their units, so that a catalogue finds the dataset; never a value."""
     named = [field for field in body.get("fields", ()) if field.get("kind") != "table"]
     for field in named[:_FIELDS_LISTED]:
         entity: Entity = {
-            "@id": f"#field-{_identifier(field['name'])}",
+            "@id": f"#field-{identifier_of(field['name'])}",
             "@type": "PropertyValue",
             "name": field["name"],
         }

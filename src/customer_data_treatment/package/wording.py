@@ -17,11 +17,28 @@ LEVELS: Mapping[str, tuple[str, str]] = {
     "EXPLORATORY": ("Exploratory", "validity assessed, at least 0.85"),
     "NOT_CERTIFIED": ("Not certified", "a gate is closed, or a score is too low"),
 }
-GATES: Mapping[str, str] = {
-    "integrity": "The bytes are the ones that were sent: delivered checksums and the container's own agree",
-    "structural": "No rule is broken whose breach makes the data untrustworthy",
-    "fidelity": "Every field decodes at least as faithfully as asked",
-    "privacy": "What may not leave was kept back",
+# gate -> what it means that it passed, that it failed, and that there was nothing to hold it against
+GATES: Mapping[str, tuple[str, str, str]] = {
+    "integrity": (
+        "The checksums that came with the data, and the container's own, agree with its bytes",
+        "A checksum differs from the bytes, or a listed file is absent",
+        "No checksum came with the data, and its format carries none",
+    ),
+    "structural": (
+        "No rule is broken whose breach makes the data untrustworthy",
+        "A rule is broken whose breach makes the data untrustworthy",
+        "The format has no such rule to break here",
+    ),
+    "fidelity": (
+        "Every field decodes at least as faithfully as asked",
+        "A field decodes less faithfully than asked",
+        "There is no field to decode",
+    ),
+    "privacy": (
+        "What was asked to stay inside stayed inside",
+        "Something that was asked to stay inside did not",
+        "Nothing was asked",
+    ),
 }
 DIMENSIONS: Mapping[str, str] = {
     "completeness": "are the values there",
@@ -29,6 +46,12 @@ DIMENSIONS: Mapping[str, str] = {
     "accuracy": "do they agree with an independent witness",
     "validity": "do they keep the rules of their format and schema",
     "reproducibility": "can someone else find, read and repeat it",
+}
+# What to do about a finding, where its own text does not say.
+REMEDIES: Mapping[str, str] = {
+    "checksum-differs": "fetch the source again and compare its digest",
+    "metadata-missing": "give title, creators, licence, institution and contact with --metadata",
+    "target-missed": "ask for --bound auto, or a bound for the largest fields",
 }
 
 
@@ -44,6 +67,8 @@ def number(value: Any, digits: int = 4) -> str:
         return str(value)
     if value == int(value) and abs(value) < 10**digits:
         return str(int(value))
+    if 10 ** (digits - 1) <= abs(value) < 1e7:
+        return number(round(value))
     text = f"{value:.{digits}g}"
     if "e" in text:
         mantissa, _, exponent = text.partition("e")
@@ -97,16 +122,14 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 def reduction(ratio: float | None) -> str:
-    """Return what a ratio stored / source means: "87.5 % smaller (8 times)", "12 % larger"."""
+    """Return what a ratio stored / source means: "87.5 % smaller", "12 % larger"."""
     if ratio is None or ratio <= 0:
         return NONE
     if ratio > 1:
         return f"{percent(ratio - 1, 1)} larger"
     if 1 - ratio < 0.0005:
         return "as large as the source"
-    if ratio > 0.5:
-        return f"{percent(1 - ratio, 1)} smaller"
-    return f"{percent(1 - ratio, 1)} smaller ({number(1 / ratio, 3)} times)"
+    return f"{percent(1 - ratio, 1)} smaller"
 
 
 def form(encoding: Mapping[str, Any] | None, units: str | None = None) -> str:
@@ -116,8 +139,15 @@ def form(encoding: Mapping[str, Any] | None, units: str | None = None) -> str:
     if encoding.get("form") in (None, "exact"):
         return "exact"
     bound = encoding.get("bound")
-    within = f", within {number(bound, 3)}{f' {units}' if units else ''}" if bound is not None else ""
-    return f"{encoding['form']}{within}"
+    return str(encoding["form"]) + (f", within {quantity(bound, units)}" if bound is not None else "")
+
+
+def quantity(value: Any, units: str | None = None) -> str:
+    """Return "0.0021 degC"; units that are a number themselves are multiplied, "1" is left out."""
+    text = number(value, 3)
+    if not units or units == "1":
+        return text
+    return f"{text} × {units}" if units[0].isdigit() else f"{text} {units}"
 
 
 def shape(field: Mapping[str, Any]) -> str:
@@ -180,9 +210,10 @@ def _faithful(body: Mapping[str, Any], fields: list[Mapping[str, Any]]) -> str:
 def _small(body: Mapping[str, Any]) -> str:
     sizes = body.get("sizes") or {}
     ratio = sizes.get("ratio")
-    if ratio is None:
+    if not ratio:
         return ""
     if abs(1 - ratio) < 0.0005:
         return f"The stored data are as large as the source ({size(sizes['stored'])})."
     both = f"{size(sizes['stored'])} for {size(sizes['source'])}"
-    return f"The stored data are {reduction(ratio)} than the source: {both}."
+    factor = f", a factor of {number(1 / ratio, 3)}" if ratio < 0.5 else ""
+    return f"The stored data are {reduction(ratio)} than the source ({both}{factor})."
