@@ -6,6 +6,7 @@ SplitMix64 (Steele, Lea and Flood, 2014) used as a counter-based generator.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,22 @@ class ChunkGrid:
                     inner.append((place, tuple(slice(a, b) for a, b in zip(start, stop, strict=True))))
             found.append((tuple(shard), inner))
         return found
+
+    def boxes_within(self, box: tuple[slice, ...]) -> "list[tuple[tuple[int, ...], list[tuple[int, tuple[slice, ...]]]]]":
+        """Return the chunks that a box touches, as `boxes` gives them."""
+        per = tuple(s // c for s, c in zip(self.shard, self.chunk, strict=True))
+        ranges = [range(b.start // c, -(-b.stop // c)) for b, c in zip(box, self.chunk, strict=True)]
+        found: dict[tuple[int, ...], list[tuple[int, tuple[slice, ...]]]] = {}
+        for cell in product(*ranges):
+            shard = tuple(i // p for i, p in zip(cell, per, strict=True))
+            place = 0
+            for i, p in zip(cell, per, strict=True):
+                place = place * p + i % p
+            inner = tuple(
+                slice(i * c, min(n, (i + 1) * c)) for i, c, n in zip(cell, self.chunk, self.shape, strict=True)
+            )
+            found.setdefault(shard, []).append((place, inner))
+        return sorted(found.items())
 
     def locate(self, flat: "np.ndarray[Any, Any]") -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
         """Return (running chunk number, flat index within that chunk's box) of flat array places."""

@@ -323,7 +323,12 @@ def encoding_record(choice: Choice) -> dict[str, Any]:
         "bound": form.bound,
     }
     if form.grid is not None:
-        found |= {"dtype": form.grid.dtype, "scale_factor": form.grid.step, "add_offset": form.grid.offset}
+        found |= {
+            "dtype": form.grid.dtype,
+            "scale_factor": form.grid.step,
+            "add_offset": form.grid.offset,
+            "missing": "NaN" if form.grid.hole is None else "fill",
+        }
     if form.step is not None:
         found["step"] = form.step
     if choice.note:
