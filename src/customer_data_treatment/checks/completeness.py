@@ -5,19 +5,20 @@ was filled in. Declared optional fields and masks leave the scope and are report
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..model.chunk import Chunk
-from ..model.dataset import ArrayField, Column, Dataset, TableField
+from ..model.dataset import ArrayField, Dataset, TableField
 from ..model.outcome import Outcome
 from ..model.requirements import ColumnRule, Requirements, TableRule
 from ..model.verdict import CheckResult
 from ..plugin import CheckCode, Observer
 from ..vocabulary import Dimension, Role, RuleKind
-from .counting.judging import missing_cells, no_value, plain
+from .counting.judging import is_nested, missing_cells, no_value, plain
 from .counting.schemas import Matched, match_tables
 from .counting.tally import Tallies, Tally, census, merge_tallies, named, nothing, rows, tables_of, tally_of
 
@@ -43,12 +44,13 @@ def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
 
 def _counted(table: TableField, rule: TableRule) -> tuple[ColumnRule, ...]:
     """Return the rules of the columns that a table has; a column without one gets an empty rule."""
-    given = {column.name: column for column in table.columns}
-    return tuple(
-        rule.column(name) or ColumnRule(name, required=given[name].required, optional=given[name].optional)
-        for name in table.schema.names
-        if name in given
-    )
+    found = []
+    for column in table.columns:
+        ruled = rule.column(column.name) or ColumnRule(column.name)
+        required = ruled.required or (column.required and not ruled.optional)
+        optional = (ruled.optional or column.optional) and not required
+        found.append(replace(ruled, required=required, optional=optional))
+    return tuple(found)
 
 
 def _observe(chunk: Chunk, columns: tuple[ColumnRule, ...]) -> Tallies:
@@ -74,34 +76,30 @@ def _conclude_table(
 ) -> tuple[CheckResult, ...]:
     """Return the required columns' results, the pooled one, and the absent required columns'."""
     counts = tallies or {}
-    results, pooled, left_out = [], Tally(), []
-    roles = {column.name: column.role for column in table.columns}
+    results, pooled, lacking, left_out = [], Tally(), [], []
     for column in _counted(table, rule):
         tally = _with_imputed(counts.get(column.name, Tally()), outcome, f"{table.name}/{column.name}")
         if column.required or column.name in rule.key:
             results.append(_required(f"{table.name}/{column.name}", tally, rows(tally.places, table.name)))
-        elif column.optional or roles[column.name] is Role.MASK:
+        elif column.optional:
             left_out.append((f"{table.name}/{column.name}", tally))
         else:
             pooled = pooled.merge(tally)
+            lacking.append((column.name, tally))
     length = table.rows if table.rows is not None else _rows(table, outcome)
     for absent in rule.columns:
         if absent.name not in table.schema.names and absent.required:
             tally = Tally(length, length)
             results.append(_required(f"{table.name}/{absent.name}", tally, ("the column is absent",)))
     message = f"cells of table {table.name}'s undeclared columns hold no value"
-    results.append(
-        _scored(f"undeclared-cells:{table.name}", pooled, message, rows(pooled.places, table.name))
-    )
+    results.append(_scored(f"undeclared-cells:{table.name}", pooled, message, _worst(lacking)))
     return (*results, *_reported(left_out, f"optional-cells:{table.name}"))
 
 
 def _rows(table: TableField, outcome: Outcome) -> int:
-    counts = [
-        outcome.statistics[key].count
-        for c in table.columns
-        if (key := f"{table.name}/{c.name}") in outcome.statistics
-    ]
+    flat = [name for name in table.schema.names if not is_nested(table.schema.field(name).type)]
+    found = (outcome.statistics.get(f"{table.name}/{name}") for name in flat)
+    counts = [statistics.count for statistics in found if statistics is not None]
     return max(counts, default=0)
 
 
@@ -120,9 +118,9 @@ def _conclude(_: Tallies | None, outcome: Outcome, matched: Matched) -> tuple[Ch
             left_out.append((key, tally))
         else:
             pooled = pooled.merge(tally)
-            lacking += [key] if tally.broken else []
+            lacking.append((key, tally))
     message = "cells of undeclared fields hold no value"
-    results.append(_scored("undeclared-cells", pooled, message, named(lacking)))
+    results.append(_scored("undeclared-cells", pooled, message, _worst(lacking)))
     return (*results, *_reported(left_out, "optional-cells"))
 
 
@@ -134,11 +132,7 @@ def _fields(dataset: Dataset, matched: Matched) -> Iterator[tuple[str, bool, boo
             required = field.required or (rule is not None and rule.required)
             yield field.name, required, field.role is Role.MASK or (rule is not None and rule.optional)
         elif field.name not in matched.tables:
-            yield from ((f"{field.name}/{c.name}", c.required, _left_out(c)) for c in field.columns)
-
-
-def _left_out(column: Column) -> bool:
-    return column.optional or column.role is Role.MASK
+            yield from ((f"{field.name}/{c.name}", c.required, c.optional) for c in field.columns)
 
 
 def _with_imputed(tally: Tally, outcome: Outcome, key: str) -> Tally:
@@ -160,8 +154,14 @@ def _reported(left_out: list[tuple[str, Tally]], name: str) -> tuple[CheckResult
         return ()
     total = Tally(sum(t.seen for _, t in left_out), sum(t.broken for _, t in left_out))
     message = "cells of declared optional fields and masks hold no value, which is allowed"
-    where = named([key for key, tally in left_out if tally.broken])
+    where = _worst(left_out)
     return (census(name, Dimension.COMPLETENESS, RuleKind.ADVISORY, total, message, where),)
+
+
+def _worst(fields: list[tuple[str, Tally]]) -> tuple[str, ...]:
+    """Return the fields that lack most, with how many cells they lack."""
+    lacking = sorted((item for item in fields if item[1].broken), key=lambda item: -item[1].broken)
+    return named([f"{key} ({tally.broken})" for key, tally in lacking])
 
 
 COMPLETENESS = CheckCode(bind=_bind)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..model.chunk import Chunk
-from ..model.dataset import TEXT, ArrayField, Dataset, TableField
+from ..model.dataset import ArrayField, Dataset, TableField
 from ..model.outcome import Outcome
 from ..model.requirements import ColumnRule, Requirements, TableRule
 from ..model.verdict import CheckResult
@@ -28,6 +28,7 @@ from .counting.tally import (
     merge_tallies,
     named,
     nothing,
+    positions,
     rows,
     tables_of,
     tally_of,
@@ -51,7 +52,7 @@ def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
     for field in dataset.fields:
         if isinstance(field, ArrayField) and (column := matched.arrays.get(field.name)) and asks(column):
             observe, said = (
-                partial(_observe_array, rule=column),
+                partial(_observe_array, field=field, rule=column),
                 partial(_conclude_array, field=field, rule=column),
             )
             observers.append(Observer(f"schema:{field.name}", field.name, observe, Tally.merge, said))
@@ -102,12 +103,19 @@ def _conclude_table(
     return tuple(results)
 
 
-def _observe_array(chunk: Chunk, rule: ColumnRule) -> Tally:
+def _observe_array(chunk: Chunk, field: ArrayField, rule: ColumnRule) -> Tally:
     values: Any = chunk.values
     flat = values.reshape(-1)
     column = pa.array(flat.tolist(), type=pa.string()) if flat.dtype == object else pa.array(flat)
     judged = judge_cells(column, rule)
-    return tally_of(int(np.count_nonzero(~judged.missing)), judged.broken)
+    missing = (
+        judged.missing
+        if field.fill is None or flat.dtype == object
+        else judged.missing | (flat == field.fill)
+    )
+    broken = (judged.broken & ~missing).reshape(values.shape)
+    seen = int(np.count_nonzero(~missing))
+    return Tally(seen, int(np.count_nonzero(broken)), positions(broken, chunk.start, field.shape))
 
 
 def _conclude_array(
@@ -115,11 +123,7 @@ def _conclude_array(
 ) -> tuple[CheckResult, ...]:
     found = tally or Tally()
     message = f"values of {field.name} break the schema ({spoken(rule)})"
-    where = (
-        cells(found.places, field.name, field.shape)
-        if field.dtype != TEXT and found.seen == field.size
-        else ()
-    )
+    where = cells(found.places, field.name, field.shape)
     return (census(f"schema-cells:{field.name}", Dimension.VALIDITY, RuleKind.SCORED, found, message, where),)
 
 

@@ -18,14 +18,14 @@ from ..model.verdict import CheckResult
 from ..plugin import CheckCode, Observer
 from ..vocabulary import Dimension, Role, RuleKind
 from .counting.hashing import can_hash, row_bits
-from .counting.judging import is_text, no_value, plain
+from .counting.judging import is_nested, is_text, no_value, plain
 from .counting.schemas import match_tables
 from .counting.tally import Tallies, Tally, census, merge_tallies, named, nothing, rows, tables_of, tally_of
 
 _CONSISTENCY = Dimension.CONSISTENCY
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _DATE = r"^\s*\d{4}-\d{2}-\d{2}([T ].*)?$"
-_SAMPLED = 4096  # cells of a text column looked at in each chunk
+_LOOKED_AT, _THEN_EVERY = 1 << 15, 64  # rows whose text is looked at for mixed types: by place, not by chunk
 _MOSTLY = 0.95
 _REFERRING = ("coordinates", "bounds", "ancillary_variables", "grid_mapping", "climatology")
 
@@ -63,11 +63,16 @@ def _conclude_facts(_: Tallies | None, outcome: Outcome) -> tuple[CheckResult, .
 def _sizes(outcome: Outcome) -> CheckResult:
     """Hold the decoded number of values against what the source declares: an array's shape, a table's rows."""
     declared: dict[str, int] = {}
+    watchable = tables_of(outcome.dataset)
     for field in outcome.dataset.fields:
         if isinstance(field, ArrayField):
             declared[field.name] = field.size
             continue
-        keys = [f"{field.name}/{column.name}" for column in field.columns]
+        if field not in watchable:
+            continue
+        # A list column's statistics count its innermost values, which no table declares.
+        flat = [name for name in field.schema.names if not is_nested(field.schema.field(name).type)]
+        keys = [f"{field.name}/{name}" for name in flat]
         counts = [outcome.statistics[key].count for key in keys if key in outcome.statistics]
         length = field.rows if field.rows is not None else max(counts, default=0)
         declared |= dict.fromkeys(keys, length)
@@ -199,9 +204,9 @@ def _conclude_steps(steps: Steps | None, outcome: Outcome, field: ArrayField) ->
 
 def _observe_mixed(chunk: Chunk, columns: tuple[str, ...]) -> Tallies:
     batch: Any = chunk.values
-    step = max(1, batch.num_rows // _SAMPLED)
     found: dict[str, Tally] = {}
-    chosen = pa.array(np.arange(0, batch.num_rows, step))
+    row = np.arange(chunk.start[0], chunk.start[0] + batch.num_rows)
+    chosen = pa.array(np.flatnonzero((row < _LOOKED_AT) | (row % _THEN_EVERY == 0)))
     for name in columns:
         cells = plain(batch.column(name)).take(chosen).drop_null()
         number = pc.match_substring_regex(cells, _NUMBER).to_numpy(zero_copy_only=False)

@@ -24,7 +24,6 @@ from ..plugin import CheckCode, Observer
 from ..vocabulary import Dimension, Role, RuleKind
 from .counting.judging import is_text, no_value, plain
 from .counting.tally import (
-    SHOWN,
     Tallies,
     Tally,
     cells,
@@ -32,6 +31,7 @@ from .counting.tally import (
     merge_tallies,
     named,
     nothing,
+    positions,
     rows,
     tables_of,
     tally_of,
@@ -168,7 +168,7 @@ def _observe_array(chunk: Chunk, field: ArrayField, allowed: Allowed) -> Tally:
             outside &= values != word
     if values.dtype.kind == "f":
         outside &= ~np.isnan(values)
-    return Tally(values.size, int(np.count_nonzero(outside)), _positions(outside, chunk.start, field.shape))
+    return Tally(values.size, int(np.count_nonzero(outside)), positions(outside, chunk.start, field.shape))
 
 
 def _unlisted(values: "np.ndarray[Any, Any]", listed: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
@@ -178,16 +178,6 @@ def _unlisted(values: "np.ndarray[Any, Any]", listed: "np.ndarray[Any, Any]") ->
         table[listed.view(unsigned)] = False
         return np.asarray(table[np.ascontiguousarray(values).view(unsigned)])
     return ~np.isin(values, listed)
-
-
-def _positions(
-    mask: "np.ndarray[Any, Any]", start: tuple[int, ...], shape: tuple[int, ...]
-) -> tuple[int, ...]:
-    if not shape:
-        return (0,) if bool(mask) else ()
-    found = np.unravel_index(np.flatnonzero(mask)[:SHOWN], mask.shape)
-    places = np.ravel_multi_index([at + first for at, first in zip(found, start, strict=True)], shape)
-    return tuple(int(place) for place in places)
 
 
 def _conclude_array(

@@ -173,7 +173,7 @@ def _confirm(
             whole = ~np.logical_or.reduce([no_value(plain(batch.column(name))) for name in needed])
             chosen = chosen[whole[chosen]]
         if chosen.size:
-            taken = batch.select(list(key)).take(pa.array(chosen))
+            taken = [plain(batch.column(name)).take(pa.array(chosen)) for name in key]
             for row, number, digest in zip(
                 chosen.tolist(), bits[chosen].tolist(), _digests(taken), strict=True
             ):
@@ -188,9 +188,8 @@ def _confirm(
     return false_hits, tuple(places)
 
 
-def _digests(rows: pa.RecordBatch) -> Iterator[bytes]:
-    columns = [_exact(plain(values)) for values in rows.columns]
-    for cells in zip(*columns, strict=True):
+def _digests(columns: list[pa.Array]) -> Iterator[bytes]:
+    for cells in zip(*(_exact(values) for values in columns), strict=True):
         digest = blake2b(digest_size=16)
         for cell in cells:
             digest.update(b"\0" if cell is None else b"\1%d:%b" % (len(cell), cell))

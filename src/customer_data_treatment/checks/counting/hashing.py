@@ -83,7 +83,7 @@ def _piece(data: "np.ndarray[Any, Any]", offsets: "np.ndarray[Any, Any]") -> Bit
     taken = data[first : int(offsets[-1])]
     bits = hashed(lengths.astype(np.uint64), 1)
     if taken.size == 0:
-        return bits
+        return hashed(bits, 3)
     places = np.arange(taken.size, dtype=np.int64) - np.repeat(offsets[:-1] - first, lengths)
     weights = hashed(np.arange(int(lengths.max()), dtype=np.uint64), 2) | np.uint64(1)
     with np.errstate(over="ignore"):

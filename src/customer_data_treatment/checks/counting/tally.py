@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -69,6 +70,17 @@ def cells(places: Iterable[int], array: str, shape: tuple[int, ...]) -> tuple[st
         index = ", ".join(str(int(i)) for i in np.unravel_index(place, shape)) if shape else ""
         found.append(f"{array}[{index}]")
     return tuple(found)
+
+
+def positions(
+    mask: "np.ndarray[Any, Any]", start: tuple[int, ...], shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the first few places of a chunk's mask, flat in the whole array of `shape`."""
+    if not shape:
+        return (0,) if bool(mask) else ()
+    found = np.unravel_index(np.flatnonzero(mask)[:SHOWN], mask.shape)
+    places = np.ravel_multi_index([at + first for at, first in zip(found, start, strict=True)], shape)
+    return tuple(int(place) for place in places)
 
 
 def tables_of(dataset: Dataset) -> tuple[TableField, ...]:
