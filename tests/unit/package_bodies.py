@@ -22,8 +22,8 @@ _METADATA = {
 }
 PLAN: dict[str, Any] = {
     "schema": 1,
-    "bounds": ["auto"],
-    "libraries": {"numpy": "2.4.1", "pyarrow": "26.0.1", "zarr": "3.1.6"},
+    "format": "NetCDF",
+    "versions": {"customer-data-treatment": "0.1.0", "numpy": "2.4.1", "pyarrow": "26.0.1", "zarr": "3.1.6"},
     "fields": [],
 }
 _DIMENSIONS = ("completeness", "consistency", "accuracy", "validity", "reproducibility")
@@ -71,7 +71,7 @@ def array_field(name: str, shape: tuple[int, ...], **more: Any) -> dict[str, Any
     return {
         "name": name,
         "kind": "array",
-        "node": name,
+        "node": f"data/arrays.zarr/{name}",
         "shape": list(shape),
         "dtype": "float32",
         "units": None,
@@ -80,9 +80,29 @@ def array_field(name: str, shape: tuple[int, ...], **more: Any) -> dict[str, Any
         "bytes_decoded": decoded,
         "bytes_stored": decoded * 2 // 3,
         "fidelity": {"value": 1.0, "error_over_spread": None, "pearson": None, "ks": None, "ssim": None},
-        "error": {"max": 0.0, "mean": 0.0, "psnr": None},
+        "error": {"max": 0.0, "mean": 0.0, "rms_over_spread": 0.0},
         "statistics": {"before": statistics(values), "after": statistics(values)},
     } | more
+
+
+def table(name: str, rows: int, columns: int) -> dict[str, Any]:
+    """Return a table's own entry; its columns follow it."""
+    return {
+        "name": name,
+        "kind": "table",
+        "node": f"data/tables/{name}.parquet",
+        "rows": rows,
+        "columns": columns,
+        "bytes_decoded": rows * columns * 8,
+        "bytes_stored": rows * columns * 3,
+    }
+
+
+def column(name: str, **more: Any) -> dict[str, Any]:
+    """Return an exactly stored column."""
+    dropped = ("shape", "node", "bytes_decoded", "bytes_stored")
+    field = {key: value for key, value in array_field(name, (1,)).items() if key not in dropped}
+    return field | {"kind": "column"} | more
 
 
 def packed(field: dict[str, Any], bound: float, fidelity: float) -> dict[str, Any]:
@@ -97,7 +117,7 @@ def packed(field: dict[str, Any], bound: float, fidelity: float) -> dict[str, An
             "ks": fidelity,
             "ssim": 0.998 if len(field["shape"]) > 1 else None,
         },
-        "error": {"max": bound * 0.9997, "mean": bound * 0.49, "psnr": 68.2},
+        "error": {"max": bound * 0.9997, "mean": bound * 0.49, "rms_over_spread": 0.0021},
     }
 
 
@@ -114,7 +134,7 @@ def body(fields: list[dict[str, Any]], checks: list[dict[str, Any]], **more: Any
     score = min(scores) if scores else None
     faithful = [f for f in fields if (f.get("fidelity") or {}).get("value") is not None]
     worst_field = min(faithful, key=lambda f: f["fidelity"]["value"], default=None)
-    stored, decoded = (sum(f[key] for f in fields) for key in ("bytes_stored", "bytes_decoded"))
+    stored, decoded = (sum(f.get(key, 0) for f in fields) for key in ("bytes_stored", "bytes_decoded"))
     source = int(decoded * 0.8) or 120
     return {
         "schema": 1,
@@ -309,7 +329,7 @@ def clinical() -> dict[str, Any]:
         "glucose": "mmol/L",
         "hba1c": "%",
     }
-    fields: list[dict[str, Any]] = []
+    fields = [table("patients", rows, len(names))]
     for name in names:
         role = roles.get(name, "measurement")
         values = random.normal(60, 12, 400)
@@ -320,20 +340,9 @@ def clinical() -> dict[str, Any]:
         if role != "measurement":
             stats |= {"minimum": None, "maximum": None, "distinct": 3 if role == "code" else None}
         fields.append(
-            array_field(f"patients/{name}", (rows,))
-            | {
-                "kind": "column",
-                "node": "patients",
-                "rows": rows,
-                "dtype": types[role],
-                "units": units.get(name),
-                "role": role,
-                "bytes_decoded": rows * 8,
-                "bytes_stored": rows * 3,
-                "statistics": {"before": stats, "after": stats},
-            }
+            column(f"patients/{name}", dtype=types[role], units=units.get(name), role=role)
+            | {"statistics": {"before": stats, "after": stats}}
         )
-        fields[-1].pop("shape")
     checks = [
         check("required-column:patient_id", "completeness", rows),
         check(
@@ -369,7 +378,7 @@ def clinical() -> dict[str, Any]:
                 "severity": "error",
                 "message": "538 of 4821 rows have no value where the schema requires one",
                 "where": "patients/hba1c",
-                "remedy": "ask site 3 for the missing laboratory results, or declare the column optional in the schema",
+                "remedy": "ask site 3 for the missing results, or declare the column optional",
             },
             {
                 "code": "out-of-range",
@@ -434,12 +443,6 @@ def scan() -> dict[str, Any]:
 def corrupt() -> dict[str, Any]:
     """Return a FITS whose DATASUM differs: not certified, still packaged."""
     image = packed(array_field("SCI", (2048, 2048), units="adu"), 0.25, 0.9923)
-    table = {k: v for k, v in array_field("CATALOG/mag", (311,)).items() if k != "shape"} | {
-        "kind": "column",
-        "node": "CATALOG",
-        "rows": 311,
-        "units": "mag",
-    }
     checks = [
         check(
             "fits-datasum",
@@ -456,7 +459,7 @@ def corrupt() -> dict[str, Any]:
         check("digests-recorded", "reproducibility", 3),
     ]
     return body(
-        [image, table],
+        [image, table("CATALOG", 311, 1), column("CATALOG/mag", units="mag")],
         checks,
         level="NOT_CERTIFIED",
         format="FITS",
@@ -468,7 +471,7 @@ def corrupt() -> dict[str, Any]:
             {
                 "code": "checksum-differs",
                 "severity": "error",
-                "message": "DATASUM of HDU 1 (SCI) differs from its data: some of its pixels are not what the telescope wrote",
+                "message": "DATASUM of HDU 1 (SCI) differs: its pixels are not what was written",
                 "where": "HDU 1 (SCI)",
                 "remedy": "fetch the file again from the archive and compare its SHA-256",
             }

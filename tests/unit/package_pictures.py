@@ -12,8 +12,6 @@ from customer_data_treatment.package.pictures import (
     picture_of,
 )
 
-Values = "np.ndarray[Any, Any]"
-
 
 def _rounded(values: "np.ndarray[Any, Any]", bound: float) -> "np.ndarray[Any, Any]":
     return np.round(values / (2 * bound)) * (2 * bound)
@@ -24,8 +22,10 @@ def pictures_for(body: Mapping[str, Any]) -> dict[str, Picture]:
     random = np.random.default_rng(11)
     found: dict[str, Picture] = {}
     for field in body["fields"]:
+        if field["kind"] == "table":
+            continue
         name, bound = field["name"], field["encoding"]["bound"]
-        shape = field.get("shape") or [field.get("rows", 0)]
+        shape = field.get("shape") or [4_821]
         if field["role"] in ("identifier", "text"):
             continue
         if field["role"] in ("code", "mask"):

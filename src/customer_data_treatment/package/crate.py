@@ -13,7 +13,7 @@ from rocrate.model import ContextEntity, DataEntity
 from rocrate.rocrate import ROCrate
 
 from .crate_people import Entity, identifier_of, licence_of, people_of, reference
-from .wording import share
+from .wording import asked_bounds, counted_fields, share
 
 FILE_NAME = "ro-crate-metadata.json"
 _VERSION = "1.2"
@@ -95,7 +95,7 @@ def write_crate(
     # An inner file hangs under its folder; the root names only what no folder does.
     inside = {part["@id"] for entity in parts for part in _listed(entity.get("hasPart"))}
     root["hasPart"] = [reference(entity) for entity in parts if entity["@id"] not in inside]
-    action = _action(body, plan, source, parts, software[0], people, instant)
+    action = _action(body, source, parts, software[0], people, instant)
     _add(crate, action)
     root |= people["root"] | {"mentions": reference(action), "isBasedOn": reference(source)}
     if names := [reference(entity) for entity in _measured(body)]:
@@ -129,7 +129,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _root(body: Mapping[str, Any], metadata: Mapping[str, Any], instant: str) -> Entity:
     name = body["source"]["name"]
-    count = len({field.get("node", field["name"]) for field in body.get("fields", ())})
+    count = len(counted_fields(body))
     score = "" if body.get("score") is None else f", quality score {share(body['score'])}"
     described = metadata.get("description") or (
         f"The treated package of {name} ({body['format']}, {count} {'field' if count == 1 else 'fields'}): "
@@ -222,7 +222,7 @@ def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
         }
     said = {item["name"]: item.get("description", "") for item in body.get("carried", ())}
     rows = {
-        f"{field.get('node', field['name'])}": field.get("rows")
+        field.get("node", ""): field.get("rows")
         for field in body.get("fields", ())
         if field.get("kind") == "table"
     }
@@ -237,7 +237,7 @@ def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
         listed = [_file(folder, path) for path in files[:_FILES_LISTED]]
         for entity in listed:
             inner = entity["name"]
-            table = rows.get(inner.removesuffix(".parquet"))
+            table = rows.get(f"data/tables/{inner}")
             entity["description"] = said.get(inner) or (
                 f"A table of {table} rows" if table is not None else what
             )
@@ -300,7 +300,8 @@ def _software(body: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Entity]:
             "version": str(version),
             "url": f"https://pypi.org/project/{name}/",
         }
-        for name, version in sorted((plan.get("libraries") or {}).items())
+        for name, version in sorted((plan.get("versions") or {}).items())
+        if name != product["name"]
     ]
     own: Entity = {
         "@id": f"{_HOME}{product['version']}/",
@@ -317,7 +318,6 @@ def _software(body: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Entity]:
 
 def _action(
     body: Mapping[str, Any],
-    plan: Mapping[str, Any],
     source: Entity,
     parts: list[Entity],
     software: Entity,
@@ -332,12 +332,11 @@ def _action(
         for e in parts
         if e["@id"] != "plan.json" and "/" not in e["@id"].rstrip("/").removeprefix("data/")
     ]
-    bounds = ", ".join(str(bound) for bound in plan.get("bounds", ())) or "lossless"
     action: Entity = {
         "@id": "#treatment",
         "@type": "CreateAction",
         "name": f"Treatment of {body['source']['name']}",
-        "description": f"Decoded, checked, encoded ({bounds}), decoded again and compared; see plan.json",
+        "description": f"Decoded, checked, encoded ({asked_bounds(body)}) and compared; see plan.json",
         "endTime": instant.replace("Z", "+00:00"),  # the spelling that the profile's judge accepts
         "actionStatus": "http://schema.org/CompletedActionStatus",
         "instrument": reference(software),

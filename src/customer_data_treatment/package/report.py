@@ -56,7 +56,7 @@ def _read(name: str) -> str:
 
 
 def _page(body: Mapping[str, Any], plan: Mapping[str, Any], pictures: Mapping[str, Picture]) -> Row:
-    fields = wording.counted_fields(body)
+    fields, listed = wording.counted_fields(body), body.get("fields", ())
     cards, anchors = report_cards.cards(body, pictures)
     findings = sorted(body.get("findings", ()), key=lambda f: _SEVERITIES.index(f["severity"]))
     checks, carried = body.get("checks", ()), body.get("carried", ())
@@ -77,8 +77,8 @@ def _page(body: Mapping[str, Any], plan: Mapping[str, Any], pictures: Mapping[st
         "checks_left": max(0, len(checks) - _CHECKS),
         "findings": [_finding(finding) for finding in findings[:_FINDINGS]],
         "findings_left": max(0, len(findings) - _FINDINGS),
-        "fields": [_field(field, anchors) for field in fields[:_FIELDS]],
-        "fields_left": max(0, len(fields) - _FIELDS),
+        "fields": [_field(field, anchors) for field in listed[:_FIELDS]],
+        "fields_left": max(0, len(listed) - _FIELDS),
         "fields_caption": _fields_caption(fields, bounded),
         "any_bounded": bounded,
         "cards": cards,
@@ -197,11 +197,11 @@ def _field(field: Mapping[str, Any], anchors: Mapping[str, str]) -> Row:
         "dtype": field.get("dtype") or "",
         "units": units or "",
         "role": field.get("role") or "",
-        "form": encoding.get("form") or "exact",
+        "form": "" if field.get("kind") == "table" else encoding.get("form") or "exact",
         "within": "" if encoding.get("bound") is None else wording.quantity(encoding["bound"], units),
-        "fidelity": share((field.get("fidelity") or {}).get("value")),
-        "decoded": size(field.get("bytes_decoded")),
-        "stored": size(field.get("bytes_stored")),
+        "fidelity": share(field["fidelity"]["value"]) if field.get("fidelity") else "",
+        "decoded": size(field["bytes_decoded"]) if field.get("bytes_decoded") is not None else "",
+        "stored": size(field["bytes_stored"]) if field.get("bytes_stored") is not None else "",
     }
 
 
@@ -257,19 +257,19 @@ def _sizes_sentence(body: Mapping[str, Any]) -> str:
     if sizes.get("decoded"):
         text += f", stored / decoded {number(sizes['stored'] / sizes['decoded'], 3)}"
     more = " The source was compressed already, or holds more than its fields." if ratio > 1 else ""
-    papers = "Stored counts everything under data/; the papers are certificate, report, evidence and crate."
+    papers = "Stored counts everything under data/; the papers counted here are evidence and plan."
     return f"{text}. {papers}{more}"
 
 
 def _facts(body: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Row]:
     source, metadata = body["source"], body.get("metadata") or {}
+    product = f"{body['product']['name']} {body['product']['version']}"
     encodings = [field.get("encoding") or {} for field in body.get("fields", ())]
     codecs = sorted({str(encoding["codec"]) for encoding in encodings if encoding.get("codec")})
-    libraries = ", ".join(
+    versions = ", ".join(
         f"{name} {version}" for name, version in sorted((plan.get("libraries") or {}).items())
     )
     rest = f", {plural(source['files'], 'file')}" if source.get("files", 1) != 1 else ""
-    asked = ", ".join(str(bound) for bound in plan.get("bounds", ())) or "lossless"
     rows = [
         ("Source", f"{source['name']} ({size(source['bytes'])}{rest})", False),
         ("Source's SHA-256", source.get("sha256"), True),
@@ -279,9 +279,9 @@ def _facts(body: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Row]:
         ("Licence", _names(metadata.get("license") or metadata.get("licence")), False),
         ("Contact", _names(metadata.get("contact")), False),
         ("Keywords", _names(metadata.get("keywords")), False),
-        ("Treated by", f"{body['product']['name']} {body['product']['version']}", False),
-        ("Libraries", libraries, False),
-        ("Bound asked for", asked, False),
+        ("Software", versions or product, False),
+        ("Bound asked for", wording.asked_bounds(body), False),
+        ("Privacy", body.get("privacy"), False),
         ("Codecs", ", ".join(codecs), False),
         ("Content's SHA-256", body.get("content_sha256"), True),
     ]
@@ -315,13 +315,9 @@ def _opening(body: Mapping[str, Any]) -> str:
     if "array" in kinds:
         lines.append('xarray.open_datatree("PACKAGE/data/arrays.zarr", engine="zarr")')
     if kinds & {"table", "column"}:
-        names = {
-            str(f.get("node") or f["name"]) for f in body["fields"] if f.get("kind") in ("table", "column")
-        }
-        name = min(names) if len(names) == 1 else "NAME"
-        lines.append(
-            f'pyarrow.parquet.read_table("PACKAGE/data/tables/{name.removesuffix(".parquet")}.parquet")'
-        )
+        paths = [str(field["node"]) for field in body["fields"] if field.get("kind") == "table"]
+        path = paths[0] if len(paths) == 1 else "data/tables/NAME.parquet"
+        lines.append(f'pyarrow.parquet.read_table("PACKAGE/{path}")')
     return "\n".join(lines)
 
 
@@ -335,10 +331,4 @@ def _standard(entry: Mapping[str, Any]) -> Row:
 
 def _not_checked(body: Mapping[str, Any]) -> list[str]:
     lines = [str(line)[:1].upper() + str(line)[1:] for line in body.get("not_checked", ())]
-    lines.append(
-        "Whether the measurements are true: a check sees only what the data, schema and witnesses say."
-    )
-    lines.append(
-        "Forgery: without a signature, verify finds damage, not a package that someone rebuilt on purpose."
-    )
-    return lines
+    return lines or ["Whether the measurements are true: a check sees only what the data and its schema say."]

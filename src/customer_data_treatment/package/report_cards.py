@@ -121,7 +121,11 @@ def _fidelity_rows(fidelity: Mapping[str, Any], error: Mapping[str, Any]) -> lis
     }
     known = {key: fidelity[key] for key in names if fidelity.get(key) is not None}
     rows = [{"name": names[key], "cells": [share(value)]} for key, value in known.items()]
-    beside = {"max": "beside them: largest error", "mean": "mean error", "psnr": "PSNR, dB"}
+    beside = {
+        "max": "beside them: largest error",
+        "mean": "mean error",
+        "rms_over_spread": "RMS error / spread",
+    }
     return rows + [
         {"name": beside[key], "cells": [number(error[key], 3)]}
         for key in beside
@@ -156,7 +160,7 @@ def _missing_card(name: str, picture: MissingPicture) -> Row:
         "anchor": None,
         "wide": True,
         "meta": f"{plural(len(gappy), 'column')} of {len(picture.columns)} have missing cells. Row 1 is on "
-        f"the left, row {number(picture.rows)} on the right; the darker, the more of a block is missing.{more}",
+        f"the left, row {number(picture.rows)} on the right; darker: more of a block is missing.{more}",
         "planes": [],
         "plots": [],
         "gaps": [

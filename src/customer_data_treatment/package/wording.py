@@ -154,7 +154,7 @@ def shape(field: Mapping[str, Any]) -> str:
     """Return "128 × 192", "1 000 rows", or "one value"."""
     if field.get("kind") in ("table", "column"):
         rows = field.get("rows")
-        return NONE if rows is None else plural(rows, "row")
+        return "" if rows is None else plural(rows, "row")
     extents = field.get("shape") or ()
     return " × ".join(number(int(extent)) for extent in extents) or "one value"
 
@@ -162,8 +162,20 @@ def shape(field: Mapping[str, Any]) -> str:
 def counted_fields(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return what a reader would call fields: arrays and columns, and tables that list no columns."""
     fields = body.get("fields", ())
-    with_columns = {field.get("node") for field in fields if field.get("kind") == "column"}
-    return [f for f in fields if f.get("kind") != "table" or not ({f["name"], f.get("node")} & with_columns)]
+    columns = [field["name"] for field in fields if field.get("kind") == "column"]
+
+    def listed(field: Mapping[str, Any]) -> bool:
+        return any(name.startswith(f"{field['name']}/") for name in columns)
+
+    return [field for field in fields if field.get("kind") != "table" or not listed(field)]
+
+
+def asked_bounds(body: Mapping[str, Any]) -> str:
+    """Return the bounds that were asked for, each once."""
+    asked = {
+        str((field.get("encoding") or {}).get("bound_asked") or "lossless") for field in counted_fields(body)
+    }
+    return ", ".join(sorted(asked, key=lambda word: (word == "lossless", word))) or "lossless"
 
 
 def verdict(body: Mapping[str, Any]) -> str:
