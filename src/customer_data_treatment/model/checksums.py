@@ -148,10 +148,11 @@ def wanted(
 
 
 def _answers(entry: ExpectedDigest, file: str, source: str, files: tuple[str, ...]) -> bool:
-    if entry.file in ("", file, f"{source}/{file}"):
-        return bool(entry.file) or len(files) == 1
+    if entry.file == "":
+        return len(files) == 1
+    names = [file, f"{source}/{file}"] + ([source] if len(files) == 1 else [])
     # A list made one or more folders higher up names the file by a longer path.
-    return entry.file.endswith(f"/{source}" if len(files) == 1 else f"/{source}/{file}")
+    return entry.file in names or any(entry.file.endswith(f"/{name}") for name in names[1:])
 
 
 def judge_checksums(
