@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..plugin import Head
-from .delimiters import Delimited, delimited
+from .delimiters import Delimited, decode_text, delimited, feature_table
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -129,6 +129,21 @@ def nifti(head: Head) -> bool:
     return size in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") and head.plain[4:7] in (b"n+2", b"ni2")
 
 
+def nifti_folder(folder: Path) -> bool:
+    """Tell a NIfTI pair: one .hdr that is NIfTI, its .img, and nothing else that is not hidden."""
+    names = sorted(p.name.lower() for p in folder.iterdir() if not p.name.startswith("."))
+    stems = {name.removesuffix(".gz").rsplit(".", 1)[0] for name in names}
+    kinds = sorted(name.removesuffix(".gz").rsplit(".", 1)[-1] for name in names)
+    if len(stems) != 1 or kinds != ["hdr", "img"]:
+        return False
+    header = next(p for p in folder.iterdir() if p.name.lower().removesuffix(".gz").endswith(".hdr"))
+    with header.open("rb") as file:
+        start = file.read(1 << 16)
+    if start.startswith(b"\x1f\x8b"):
+        return True  # the decoder will say whether it is one
+    return nifti(Head(header.name, start, start, "", (), header))
+
+
 def vcf(head: Head) -> bool:
     """Tell VCF by its first line (VCF 4.5, 1.1), a byte-order mark aside."""
     return head.plain.removeprefix(b"\xef\xbb\xbf").startswith(b"##fileformat=VCF")
@@ -196,7 +211,7 @@ _FOREIGN_STARTS: tuple[tuple[bytes, str], ...] = (
     (b"MM\x00*", "TIFF"),
     (b"II+\x00", "BigTIFF"),
     (b"GRIB", "GRIB"),
-    (b"root", "ROOT"),
+    (b"root\x00", "ROOT"),
     (b"NRRD", "NRRD"),
     (b"ZISRAW", "CZI"),
     (b"#ASDF", "ASDF"),
@@ -207,7 +222,7 @@ _FOREIGN_STARTS: tuple[tuple[bytes, str], ...] = (
     (b"MATLAB 5.0", "MATLAB"),
     (b"IDAT", "IDAT"),
     (b"Brain Vision", "BrainVision"),
-    (b"Investigation", "ISA-Tab"),
+    (b"Investigation Identifier", "ISA-Tab"),
     (b"ONTOLOGY SOURCE REFERENCE", "ISA-Tab"),
     (b"version https://git-lfs", "a Git LFS pointer"),
     (b"age-encryption.org", "an age-encrypted file"),
@@ -222,4 +237,5 @@ def foreign(head: Head) -> str | None:
             return name
     if re.match(rb"@[^\t\n]+\n[A-Za-z.*\n]+\n\+", text):
         return "FASTQ"
-    return None
+    decoded = decode_text(head.plain)
+    return feature_table(decoded[0]) if decoded else None
