@@ -22,9 +22,14 @@ def content_digest(records: Iterable[FileRecord]) -> str:
     """Return the SHA-256 over the sorted lines "SHA256  PATH" of data/, evidence.parquet and plan.json."""
     digest = hashlib.sha256()
     for record in sorted(records, key=lambda item: item.path):
-        if record.path.startswith("data/") or record.path in (EVIDENCE, PLAN):
+        if is_content(record.path):
             digest.update(content_line(record))
     return digest.hexdigest()
+
+
+def is_content(path: str) -> bool:
+    """Tell whether content_sha256 covers a file: data/, evidence.parquet and plan.json."""
+    return path.startswith("data/") or path in (EVIDENCE, PLAN)
 
 
 def content_line(record: FileRecord) -> bytes:

@@ -222,3 +222,22 @@ def _about_size(account: Account) -> list[Finding]:
             f"data/ is {sizes['ratio']:.3f} of the source where {target} was aimed at{why}",
         )
     ]
+
+
+# What a certificate says of a field that speaks of its values, not of its shape or its errors.
+_OF_VALUES = ("statistics",)
+_OF_VALUES_IN_ENCODING = ("scale_factor", "add_offset", "step", "bound")
+
+
+def without_values(body: dict[str, Any], account: Account) -> dict[str, Any]:
+    """Return the body of a sealed package: what stays plain holds no values, and of the file's own words none."""
+    fields = []
+    for record in body["fields"]:
+        kept = {name: value for name, value in record.items() if name not in _OF_VALUES}
+        if "encoding" in kept:
+            encoding = kept["encoding"]
+            kept["encoding"] = {n: v for n, v in encoding.items() if n not in _OF_VALUES_IN_ENCODING}
+        if "error" in kept:
+            kept["error"] = None
+        fields.append(kept)
+    return body | {"fields": fields, "metadata": dict(account.metadata.record), "sealed": True}

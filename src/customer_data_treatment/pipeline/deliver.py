@@ -6,12 +6,12 @@ from typing import Any
 from ..errors import FacilityError
 from ..model.verdict import Finding
 from ..package import sealing
-from ..package.certificate import certificate_bytes, content_line, manifest_bytes
+from ..package.certificate import certificate_bytes, is_content, manifest_bytes
 from ..package.crate import write_crate
 from ..package.files import FileRecord, Ledger
-from ..package.layout import CERTIFICATE, CRATE, EVIDENCE, MANIFEST, PLAN, REPORT
+from ..package.layout import CERTIFICATE, CRATE, MANIFEST, REPORT
 from ..package.report import render
-from .certify import Account, certify
+from .certify import Account, certify, without_values
 from .surroundings import Surroundings
 
 
@@ -25,12 +25,12 @@ def deliver(
     """
     ledger = account.ledger
     keys = _keys(surroundings) if account.options.seal else None
-    content = sealing.content_mac(keys, _content_lines(ledger)) if keys else None
+    content = sealing.content_mac(keys, _content_digests(ledger)) if keys else None
     body, findings = certify(account, content)
     pictures = {name: picture for outcome in account.outcomes for name, picture in outcome.pictures.items()}
     ledger.write(REPORT, render(body, account.plan, pictures).encode("utf-8"))
     if keys:
-        body = sealing.without_values(body)
+        body = without_values(body, account)
         _seal(ledger, keys)
     _crate(account, folder, body)
     manifest = manifest_bytes(ledger.records.values(), sealing.sealed_record(keys) if keys else None)
@@ -39,9 +39,8 @@ def deliver(
     return body, findings
 
 
-def _content_lines(ledger: Ledger) -> list[bytes]:
-    covered = [r for r in ledger.records.values() if r.path.startswith("data/") or r.path in (EVIDENCE, PLAN)]
-    return [content_line(record) for record in sorted(covered, key=lambda item: item.path)]
+def _content_digests(ledger: Ledger) -> dict[str, str]:
+    return {r.path: r.sha256 for r in ledger.records.values() if is_content(r.path)}
 
 
 def _keys(surroundings: Surroundings) -> Any:
@@ -56,9 +55,9 @@ def _seal(ledger: Ledger, keys: Any) -> None:
     for path in sorted(ledger.records):
         plain = ledger.folder / path
         cipher = plain.with_name(plain.name + ".sealing")
-        size, digest = sealing.seal_file(plain, cipher, keys, path)
+        sealed = sealing.seal_file(plain, cipher, keys, path)
         cipher.replace(plain)
-        ledger.records[path] = FileRecord(path, size, digest)
+        ledger.records[path] = FileRecord(path, sealed.bytes, sealed.sha256)
 
 
 def _crate(account: Account, folder: Path, body: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from ..codecs.bounded import decoded_statistics, restored, store
 from ..formats.detect import all_formats
 from ..model.dataset import TEXT, ArrayField, TableField
 from ..model.statistics import Statistics
+from ..package.evidence import statistics_of_row
 from ..package.layout import ARRAYS, EVIDENCE, TABLES
 from ..package.opened import OpenedPackage, StoredArray
 from ..package.tables import column_chunks, one_array, open_table, recut
@@ -26,12 +27,15 @@ Problem = Callable[[str, str], None]
 
 def prove_alone(opened: OpenedPackage, body: Mapping[str, Any], problem: Problem, progress: Progress) -> int:
     """Decode every chunk, hold its digest and the fields' statistics against the evidence; return the fields."""
-    digests = _digests(opened)
-    records = {record["name"]: record for record in body["fields"]}
+    digests, after = _evidence(opened)
+    stated = {record["name"]: record["statistics"]["after"] for record in body["fields"] if "statistics" in record}
+    for name, statistics in stated.items():
+        if after.get(name) != statistics:
+            problem("certificate.json", f"the statistics of {name} are not those of the evidence")
     progress.stage("verifying", body["sizes"]["decoded"])
     for field in opened.dataset.fields:
         if isinstance(field, TableField):
-            _prove_table(opened, field, digests, records, problem, progress)
+            _prove_table(opened, field, digests, after, problem, progress)
         elif field.dtype == TEXT:
             _prove_chunks(opened.array(field.name), field.name, digests, problem, f"{ARRAYS}/{opened.facts['nodes'][field.name]}")
             mask = opened.missing_mask(field.name)
@@ -39,22 +43,27 @@ def prove_alone(opened: OpenedPackage, body: Mapping[str, Any], problem: Problem
                 _prove_chunks(mask, f"{field.name}__missing", digests, problem, f"{ARRAYS}/{opened.facts['nodes'][field.name]}")
         else:
             statistics = _prove_array(opened, field, digests, problem, progress)
-            _same_statistics(field.name, statistics, records, problem)
+            _same_statistics(field.name, statistics, after, problem)
     return len(opened.dataset.fields)
 
 
-def _digests(opened: OpenedPackage) -> dict[str, list[str]]:
-    """Return field -> the chunk digests in order; a field stored twice counts by its last rows."""
-    found: dict[str, list[str]] = {}
+def _evidence(opened: OpenedPackage) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
+    """Return field -> its chunk digests in order, and field -> its statistics after.
+
+    A field that was stored twice counts by its last rows.
+    """
+    digests: dict[str, list[str]] = {}
+    after: dict[str, dict[str, Any]] = {}
     with pq.ParquetFile(opened.folder / EVIDENCE) as file:
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=["part", "field", "chunk", "blake3"])
-            for part, name, chunk, digest in zip(*(table.column(c).to_pylist() for c in table.column_names), strict=True):
-                if part == "chunk":
-                    held = found.setdefault(name, [])
-                    del held[chunk:]
-                    held.append(digest)
-    return found
+            for row in file.read_row_group(group).to_pylist():
+                if row["part"] == "chunk":
+                    held = digests.setdefault(row["field"], [])
+                    del held[row["chunk"] :]
+                    held.append(row["blake3"])
+                elif row["part"] == "after":
+                    after[row["field"]] = statistics_record(statistics_of_row(row))
+    return digests, after
 
 
 def _chunks(stored: StoredArray) -> Iterator[tuple[int, tuple[int, ...], int, tuple[slice, ...]]]:
@@ -109,19 +118,19 @@ def _prove_array(
 
 
 def _same_statistics(
-    name: str, statistics: Statistics, records: Mapping[str, Mapping[str, Any]], problem: Problem
+    name: str, statistics: Statistics, after: Mapping[str, Mapping[str, Any]], problem: Problem
 ) -> None:
-    stated = records[name]["statistics"]["after"]
-    plain = {"distinct": stated["distinct"], "distinct_exact": stated["distinct_exact"]}
-    if statistics_record(statistics) | plain != dict(stated):
-        problem("certificate.json", f"the statistics of {name} are not those of what decodes")
+    stated = dict(after.get(name, {}))
+    counted = {"distinct": stated.get("distinct"), "distinct_exact": stated.get("distinct_exact")}
+    if statistics_record(statistics) | counted != stated:
+        problem(EVIDENCE, f"the statistics of {name} are not those of what decodes")
 
 
 def _prove_table(
     opened: OpenedPackage,
     table: TableField,
     digests: Mapping[str, list[str]],
-    records: Mapping[str, Mapping[str, Any]],
+    after: Mapping[str, Mapping[str, Any]],
     problem: Problem,
     progress: Progress,
 ) -> None:
@@ -142,7 +151,7 @@ def _prove_table(
         problem(where, f"it cannot be read: {str(error).splitlines()[0]}")
         return
     for column, statistics in zip(table.columns, totals, strict=True):
-        _same_statistics(f"{table.name}/{column.name}", statistics, records, problem)
+        _same_statistics(f"{table.name}/{column.name}", statistics, after, problem)
 
 
 def prove_against(
@@ -159,7 +168,7 @@ def prove_against(
     try:
         for field in opened.dataset.fields:
             if isinstance(field, TableField):
-                _table_against(opened, field, decoder, records, problem)
+                _table_against(opened, field, decoder, problem)
             else:
                 _array_against(opened, field, decoder, records, problem, surroundings.progress)
     finally:
@@ -193,7 +202,8 @@ def _array_against(
     bound = stored.form.bound
     if bound is not None and largest > bound:
         problem(where, f"its largest error is {largest!r}, its bound {bound!r}")
-    if field.dtype != TEXT and largest > records[field.name]["error"]["max"]:
+    stated = records[field.name].get("error")
+    if stated is not None and largest > stated["max"]:
         problem("certificate.json", f"the largest error of {field.name} is larger than stated")
 
 
@@ -223,10 +233,10 @@ def _table_against(
     opened: OpenedPackage,
     table: TableField,
     decoder: Decoder,
-    records: Mapping[str, Mapping[str, Any]],
     problem: Problem,
 ) -> None:
     where = f"{TABLES}/{opened.facts['tables'][table.name]}.parquet"
+    encodings = next(item for item in opened.plan["fields"] if item["field"] == table.name)["columns"]
     with open_table(opened.folder / where) as file:
         rows = file.metadata.row_group(0).num_rows if file.num_row_groups else 1
         batches = recut(decoder.batches(table.name), max(1, rows), None)
@@ -237,8 +247,7 @@ def _table_against(
                 problem(where, f"row group {group} does not have the source's rows")
                 return
             for number, column in enumerate(table.columns):
-                name = f"{table.name}/{column.name}"
-                bound = records[name]["encoding"]["bound"]
+                bound = encodings[column.name]["bound"]
                 kept = one_array(held.column(number))
                 if bound is None and digest_column(kept) != digest_column(batch.column(number)):
                     problem(where, f"column {column.name} does not hold the source's values in row group {group}")

@@ -14,12 +14,13 @@ class Surroundings:
     """The adapters of one run.
 
     `instant` is the run's one instant, ISO 8601 UTC in whole seconds. `staging(target, overwrite)`
-    makes the folder that becomes the package; `open_decoder` opens a format, in a child where its
+    makes the folder that becomes the package; `source(path, name)` opens a part of a folder; `open_decoder` opens a format, in a child where its
     facts ask for one; `scratch` holds plaintext of sealed packages while they are read.
     `explain` turns an OSError on the target's side into the product's own error.
     """
 
     staging: Callable[[Path, bool], Staging]
+    source: Callable[[Path, str], ByteSource]
     open_decoder: Callable[[FormatFacts, ByteSource], Decoder]
     explain: Callable[[OSError, Path], CdtError]
     instant: str

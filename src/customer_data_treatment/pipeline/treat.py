@@ -4,7 +4,8 @@ import json
 import platform
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -60,6 +61,12 @@ class TreatSummary:
     peak_rss_bytes: int
     findings: tuple[Finding, ...]
     body: Mapping[str, Any] = field(default_factory=dict)
+    datasets: tuple[Mapping[str, Any], ...] = ()
+
+    def reaches(self, level: Level) -> bool:
+        """Tell whether the package's level is `level` or better."""
+        order = list(Level)
+        return order.index(self.level) <= order.index(level)
 
     @property
     def compression_ratio(self) -> float | None:
@@ -68,7 +75,8 @@ class TreatSummary:
 
     def record(self) -> dict[str, Any]:
         """Return the JSON answer."""
-        return {
+        submission = {"datasets": list(self.datasets)} if self.datasets else {}
+        return submission | {
             "schema": 1,
             "package": str(self.package),
             "format": self.format,
@@ -96,29 +104,44 @@ def treat(source: ByteSource, target: Path, options: TreatOptions, surroundings:
     """
     began = time.monotonic()
     requirements = read_requirements(options.schema, options.checksums, options.metadata)
-    found = detect(source)
+    detect(source)
+    with committed(target, options, surroundings) as folder:
+        body, findings = treat_into(source, folder, options, requirements, surroundings)
+    return summary_of(target, body, findings, time.monotonic() - began)
+
+
+@contextmanager
+def committed(target: Path, options: TreatOptions, surroundings: Surroundings) -> Iterator[Path]:
+    """Give a staging folder that becomes `target` if the block ends well, and vanishes if it does not."""
     staging = surroundings.staging(target, options.overwrite)
     try:
-        with Run(workers_within(options.memory, options.workers)) as run:
-            digest = DigestThread(source, tuple(item.algorithm for item in requirements.checksums))
-            try:
-                decoder = surroundings.open_decoder(found, source)
-                try:
-                    account = _store(decoder, staging.folder, options, requirements, surroundings, run, digest)
-                finally:
-                    decoder.close()
-            except BaseException:
-                digest.cancel()
-                raise
-        body, findings = deliver(account, staging.folder, surroundings)
-        package = staging.commit()
+        yield staging.folder
+        staging.commit()
     except MemoryError as error:
         raise _no_memory(options) from error
     except OSError as error:
         raise surroundings.explain(error, target) from error
     finally:
         staging.discard()
-    return _summary(package, body, findings, time.monotonic() - began)
+
+
+def treat_into(
+    source: ByteSource, folder: Path, options: TreatOptions, requirements: Requirements, surroundings: Surroundings
+) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+    """Write a whole package of one dataset into `folder`; return the certificate's body and the findings."""
+    found = detect(source)
+    with Run(workers_within(options.memory, options.workers)) as run:
+        digest = DigestThread(source, tuple(item.algorithm for item in requirements.checksums))
+        try:
+            decoder = surroundings.open_decoder(found, source)
+            try:
+                account = _store(decoder, folder, options, requirements, surroundings, run, digest)
+            finally:
+                decoder.close()
+        except BaseException:
+            digest.cancel()
+            raise
+    return deliver(account, folder, surroundings)
 
 
 def _store(
@@ -256,7 +279,7 @@ def refuse_unknown_fields(dataset: Dataset, options: TreatOptions) -> None:
             )
 
 
-def _summary(
+def summary_of(
     package: Path, body: Mapping[str, Any], findings: tuple[Finding, ...], seconds: float
 ) -> TreatSummary:
     return TreatSummary(
@@ -273,6 +296,7 @@ def _summary(
         peak_rss_bytes=peak_rss(),
         findings=findings,
         body=body,
+        datasets=tuple(body.get("datasets", ())),
     )
 
 

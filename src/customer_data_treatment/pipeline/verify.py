@@ -7,6 +7,7 @@ fidelity, on the source's own values. Unsigned, it finds damage and not forgery.
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CustomerError, FacilityError
-from ..model.verdict import CheckResult, judge, score
+from ..model.verdict import CheckResult, judge, score, worst_of
 from ..package import sealing
-from ..package.certificate import canonical, content_digest
+from ..package.certificate import canonical, content_digest, is_content
 from ..package.files import FileRecord
 from ..package.layout import CERTIFICATE, MANIFEST
 from ..package.opened import OpenedPackage
-from ..ports import ByteSource
-from ..vocabulary import Dimension, RuleKind
+from ..ports import ByteSource, KeyRing
+from ..vocabulary import Dimension, Level, RuleKind
 from .prove import prove_against, prove_alone
 from .surroundings import Surroundings
 
@@ -78,11 +79,11 @@ def verify(package: Path, source: ByteSource | None, surroundings: Surroundings)
         return found
     body = certificate["body"]
     _verdict(body, found)
-    if found.problems:
+    if found.problems or "datasets" in body:
         return found
     try:
         with plaintext(package, manifest, surroundings) as (folder, records):
-            _content(body, manifest, records, found)
+            _content(body, manifest, records, surroundings.key_ring, found)
             if not found.problems:
                 opened = OpenedPackage(folder)
                 found.fields = prove_alone(opened, body, found.problem, surroundings.progress)
@@ -175,7 +176,7 @@ def check_files(package: Path, manifest: Mapping[str, Any] | None, found: Verifi
         if file.is_symlink() or not file.is_file():
             found.problem(path, "it is no plain file")
             continue
-        size, digest = _digest(file)
+        size, digest = digest_of(file)
         found.files += 1
         found.bytes += size
         if size != entry["bytes"]:
@@ -190,7 +191,8 @@ def _walk(package: Path) -> Iterator[str]:
             yield path.relative_to(package).as_posix()
 
 
-def _digest(path: Path) -> tuple[int, str]:
+def digest_of(path: Path) -> tuple[int, str]:
+    """Return (bytes, SHA-256) of a file, read a piece at a time."""
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
@@ -200,7 +202,12 @@ def _digest(path: Path) -> tuple[int, str]:
 
 
 def _verdict(body: Mapping[str, Any], found: Verification) -> None:
-    """Recompute score, level and every check's score from the stored counts."""
+    """Recompute score, level and every check's score from the stored counts; of a submission, its worst dataset."""
+    if "datasets" in body:
+        pairs = [(entry.get("score"), Level(entry["level"])) for entry in body["datasets"]]
+        if worst_of(pairs) != (body["score"], Level(body["level"])):
+            found.problem(CERTIFICATE, "its score and level are not those of its worst dataset")
+        return
     try:
         results = [result_of(entry) for entry in body["checks"]]
         fidelity, asked = body["fidelity"]["value"], body["fidelity"]["requested"]
@@ -244,20 +251,33 @@ def plaintext(
     if not manifest.get("sealed"):
         yield package, records
         return
-    with sealing.unsealed(package, manifest["sealed"], surroundings.key_ring, surroundings.scratch) as folder:
-        plain = []
-        for record in records:
-            size, digest = _digest(folder / record.path) if (folder / record.path).is_file() else (0, "")
-            plain.append(FileRecord(record.path, size, digest))
+    if surroundings.key_ring is None:
+        raise FacilityError("the package is sealed and there is no key ring", code="no-key", where=package.name)
+    surroundings.scratch.mkdir(parents=True, exist_ok=True)
+    with (
+        sealing.open_sealed(package, surroundings.key_ring) as reader,
+        tempfile.TemporaryDirectory(prefix="cdt-open-", dir=surroundings.scratch) as scratch,
+    ):
+        folder = Path(scratch)
+        reader.unseal_to(folder)
+        plain = [FileRecord(path, *digest_of(folder / path)) for path in reader.names()]
         yield folder, plain
 
 
 def _content(
-    body: Mapping[str, Any], manifest: Mapping[str, Any], records: list[FileRecord], found: Verification
+    body: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    records: list[FileRecord],
+    ring: KeyRing | None,
+    found: Verification,
 ) -> None:
     if manifest.get("sealed"):
-        return  # the key that opened every file also authenticated it; the HMAC is checked on opening
-    if content_digest(records) != body["content_sha256"]:
-        found.problem(CERTIFICATE, "content_sha256 does not follow from the manifest")
+        assert ring is not None
+        keys = sealing.keys_from_record(manifest["sealed"], ring)
+        stated = sealing.content_mac(keys, {r.path: r.sha256 for r in records if is_content(r.path)})
+    else:
+        stated = content_digest(records)
+    if stated != body["content_sha256"]:
+        found.problem(CERTIFICATE, "content_sha256 does not follow from the content")
 
 

@@ -1,0 +1,304 @@
+"""cdt: the command line. Scripts rely on its options, exit codes and JSON (docs/command-line.md)."""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import errors
+from .errors import CdtError, CustomerError, InternalFault
+
+app = typer.Typer(
+    name="cdt",
+    help="Treat scientific data: decode, check, shrink within a proven bound, seal and certify.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object on stdout.")]
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A file, a folder, or a URL (s3://, gs://, az://, file://).")]
+Package = Annotated[Path, typer.Argument(metavar="PACKAGE", help="A folder that cdt treat made.")]
+Bound = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--bound",
+        metavar="[FIELD:]BOUND",
+        help="lossless (default), auto, rel=1e-3, abs=0.01 or noise=0.25; repeats; TABLE/COLUMN names a column.",
+    ),
+]
+Modality = Annotated[str | None, typer.Option("--modality", help="What the data measures, where the format cannot say.")]
+LevelAsked = Annotated[str | None, typer.Option("--level", help="Exit 4 unless this level is reached.")]
+SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A Frictionless table schema or a REDCap dictionary.")]
+Checksums = Annotated[Path | None, typer.Option("--checksums", help="A list as md5sum or sha256sum writes it.")]
+Metadata = Annotated[Path | None, typer.Option("--metadata", help="Title, creators, licence ... as JSON or YAML.")]
+Seal = Annotated[bool, typer.Option("--seal", help="Encrypt what holds values (AES-256-GCM, key ring in CDT_HOME).")]
+Memory = Annotated[str | None, typer.Option("--memory", help="Most memory above the imports, e.g. 512MiB.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads; the result is the same for any number.")]
+Cluster = Annotated[str | None, typer.Option("--cluster", help="A Dask scheduler (not built yet).")]
+Config = Annotated[Path | None, typer.Option("--config", help="customer_config.yaml (else CDT_CONFIG, else ./).")]
+
+
+def main() -> None:
+    """Run cdt and exit with its status; every failure is one line on stderr, never a traceback."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    from click.exceptions import Abort, ClickException, Exit
+
+    wants_json = "--json" in arguments
+    try:
+        status = app(args=arguments, prog_name="cdt", standalone_mode=False)
+        sys.stdout.flush()
+        return int(status or 0)
+    except Exit as done:
+        return int(done.exit_code)
+    except ClickException as error:
+        where = f"cdt {arguments[0]} --help shows what it takes" if arguments else "cdt --help shows the commands"
+        return _fail(CustomerError(error.format_message(), code="wrong-usage", remedy=where), wants_json)
+    except CdtError as error:
+        return _fail(error, wants_json)
+    except (KeyboardInterrupt, Abort):
+        print("cdt: interrupted: nothing was left at the target", file=sys.stderr)
+        return errors.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return errors.OK
+    except Exception as error:
+        return _fail(_fault(error), wants_json)
+
+
+def _fail(error: CdtError, wants_json: bool) -> int:
+    print(error.line(), file=sys.stderr)
+    if wants_json:
+        print(json.dumps({"schema": 1, "error": error.record()}, ensure_ascii=False))
+    return error.exit_status
+
+
+def _fault(error: Exception) -> InternalFault:
+    """Write a bug's report to a file and return the error that names it."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="cdt-fault-", suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            traceback.print_exception(error, file=file)
+        remedy = f"please report it with the file {name}"
+    except OSError:
+        remedy = "please report it"
+    return InternalFault(f"a mistake of our own ({type(error).__name__})", code="internal", remedy=remedy)
+
+
+def _answer(record: dict[str, Any], as_json: bool, people: Callable[[Any], None]) -> None:
+    """Print one answer: JSON for scripts, else what a person reads."""
+    if as_json:
+        print(json.dumps(record, ensure_ascii=False, indent=1))
+        return
+    from rich.console import Console
+
+    people(Console(highlight=False, soft_wrap=False))
+
+
+@app.command()
+def formats(as_json: Json = False) -> None:
+    """List the formats that are read, what each loses if anything, and the extra it needs."""
+    from .formats.detect import all_formats
+    from .package import terminal
+
+    listed = [
+        {
+            "name": facts.name,
+            "family": str(facts.family),
+            "modality": str(facts.modality),
+            "suffixes": list(facts.suffixes),
+            "lost": facts.lost,
+            "extra": facts.extra,
+            "restores": facts.restores,
+        }
+        for facts in sorted(all_formats().values(), key=lambda f: f.name.lower())
+    ]
+    record = {"schema": 1, "formats": listed}
+    _answer(record, as_json, lambda console: terminal.formats(record, console))
+
+
+@app.command()
+def inspect(source: Source, as_json: Json = False) -> None:
+    """Say what a source is, by its content: format, modality, fields."""
+    from .package import terminal
+    from .pipeline.inspect import inspect as look
+    from .local import source_of, surroundings
+
+    record = look(source_of(source), surroundings())
+    _answer(record, as_json, lambda console: terminal.inspected(record, console))
+
+
+@app.command()
+def plan(
+    source: Source,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the package would go.")] = None,
+    bound: Bound = None,
+    modality: Modality = None,
+    level: LevelAsked = None,
+    schema: SchemaFile = None,
+    checksums: Checksums = None,
+    metadata: Metadata = None,
+    seal: Seal = False,
+    memory: Memory = None,
+    workers: Workers = None,
+    cluster: Cluster = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Say what treat would do, and what it would cost."""
+    from .package import terminal
+    from .pipeline.plan import plan as draw
+    from .local import source_of, surroundings, treat_options
+
+    options = treat_options(
+        bound, modality, level, schema, checksums, metadata, seal, memory, workers, cluster, config, overwrite=True
+    )
+    record = draw(source_of(source), options, surroundings(), output)
+    _answer(record, as_json, lambda console: terminal.planned(record, console))
+
+
+@app.command()
+def treat(
+    source: Source,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="PACKAGE", help="The package to make.")],
+    bound: Bound = None,
+    modality: Modality = None,
+    level: LevelAsked = None,
+    schema: SchemaFile = None,
+    checksums: Checksums = None,
+    metadata: Metadata = None,
+    seal: Seal = False,
+    memory: Memory = None,
+    workers: Workers = None,
+    cluster: Cluster = None,
+    config: Config = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Treat a source: decode, check, shrink, store, certify. The source itself is never touched."""
+    from .package import terminal
+    from .pipeline.submission import treat_any
+    from .local import progress_bar, source_of, surroundings, treat_options
+
+    options = treat_options(
+        bound, modality, level, schema, checksums, metadata, seal, memory, workers, cluster, config, overwrite=overwrite
+    )
+    with progress_bar() as progress:
+        summary = treat_any(source_of(source), output, options, surroundings(progress))
+    _answer(summary.record(), as_json, lambda console: terminal.summary(summary.record(), summary.body, console))
+    if options.level is not None and not summary.reaches(options.level):
+        error = CustomerError(
+            f"the package is {summary.level}, below the {options.level} asked for",
+            code="below-level",
+            where=str(output),
+            remedy="cdt show lists the findings",
+        )
+        print(error.line(), file=sys.stderr)
+        raise typer.Exit(error.exit_status)
+
+
+@app.command()
+def show(package: Package, as_json: Json = False) -> None:
+    """Show a package's level, score, findings, fields and sizes."""
+    from .package import terminal
+    from .pipeline.show import certificate_of
+
+    body = certificate_of(package)
+    record = {"schema": 1, "package": str(package), "certificate": body}
+    _answer(record, as_json, lambda console: terminal.show(body, console))
+
+
+@app.command()
+def verify(
+    package: Package,
+    source: Annotated[str | None, typer.Option("--source", help="Prove bounds and fidelity on the source again.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Prove a package: every digest, every decoded chunk, score and level from the stored counts."""
+    from .package import terminal
+    from .pipeline.submission import verify_any
+    from .local import progress_bar, source_of, surroundings
+
+    origin = source_of(source) if source is not None else None
+    with progress_bar() as progress:
+        found = verify_any(package, origin, surroundings(progress))
+    record = found.record()
+    _answer(record, as_json, lambda console: terminal.verified(record, console))
+    if found.ok is None:
+        print(found.unopened, file=sys.stderr)
+        raise typer.Exit(errors.SURROUNDINGS)
+    if not found.ok:
+        first = found.problems[0]
+        what = f"{first['file']}: {first['what']}"
+        print(CustomerError(what, code="not-verified", where=str(package)).line(), file=sys.stderr)
+        raise typer.Exit(errors.NOT_VERIFIED)
+
+
+@app.command()
+def restore(
+    package: Package,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="TARGET", help="The file or folder to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write a package's data back in the source's format, else as NetCDF and Parquet."""
+    from .package import terminal
+    from .pipeline.restore import restore as write_back
+    from .local import progress_bar, surroundings
+
+    with progress_bar() as progress:
+        record = write_back(package, output, surroundings(progress)).record()
+    _answer(record, as_json, lambda console: terminal.restored(record, console))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the packages go.")] = Path("demo-packages"),
+    as_json: Json = False,
+) -> None:
+    """Treat real datasets of several modalities that ship with installed packages."""
+    from .demo import run_demo
+
+    record = run_demo(output, quiet=as_json)
+    _answer(record, as_json, lambda console: None)
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Benchmarks to run; all if none.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the repository's own benchmarks against their peers (in a checkout)."""
+    import subprocess
+
+    script = Path("bench") / "run.py"
+    if not script.is_file():
+        raise CustomerError(
+            "benchmarks run in a checkout of the repository",
+            code="wrong-usage",
+            where=str(Path.cwd()),
+            remedy="change into the checkout first",
+        )
+    arguments = [sys.executable, str(script), *(names or ()), *(["--json"] if as_json else [])]
+    raise typer.Exit(subprocess.run(arguments, check=False).returncode)
+
+
+if __name__ == "__main__":
+    main()
