@@ -291,6 +291,7 @@ def test_a_hit_by_chance_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 _COLUMNS = {
     "text": pa.array(["", "a", "ab", None, "a\0", "é" * 3]),
+    "long": pa.array(["x" * n for n in (255, 256, 257, 300)] + [None, "x" * 257 + "y"]),
     "view": pa.array(["", "a", "ab", None, "x" * 20, "é"], pa.string_view()),
     "bytes": pa.array([b"", b"a", b"\xff", None, b"a\0", b"b"]),
     "half": pa.array(np.array([0, 1, 2, 3, 4, 5], "f2")),
@@ -380,10 +381,11 @@ def test_places_are_global_whatever_the_chunk() -> None:
 
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "float32"])
 def test_flags_are_members(dtype: str) -> None:
-    values = np.array([0, 1, 2, 9, 5], dtype)
-    attributes = {"flag_values": np.array([0, 1, 2], dtype)}
-    found = by_name(check(*_array(values, attributes=attributes, fill=5)))["flag-values:a"]
-    assert _counts(found) == (4, 1)
+    values = np.array([0, 1, 3, 9, 5], dtype)
+    for flags, broken in (([0, 1, 3], 1), ([0, 1, 2, 3], 1), ([3, 1], 2), ([0], 3)):
+        attributes = {"flag_values": np.array(flags, dtype)}
+        found = by_name(check(*_array(values, attributes=attributes, fill=5)))["flag-values:a"]
+        assert _counts(found) == (4, broken)
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,7 @@ def _declared(field: ArrayField) -> Iterator[Allowed]:
         yield Allowed(f"declared-range:{field.name}", low, high, said=" ".join(filter(None, words)))
     flags = _numbers(said.get("flag_values"))
     if flags and "flag_masks" not in said:
-        listed = np.array(flags).astype(field.dtype)
-        yield Allowed(f"flag-values:{field.name}", listed=listed, said=f"one of {len(flags)} flag values")
+        yield _flags(f"flag-values:{field.name}", np.unique(np.array(flags).astype(field.dtype)))
     axis = _axis(field.name, field.units, str(said.get("standard_name", "")))
     if axis:
         bottom, top = _GLOBE[axis]
@@ -107,6 +106,14 @@ def _declared(field: ArrayField) -> Iterator[Allowed]:
         yield Allowed(
             f"{axis}:{field.name}", bottom, top, said="from {:g} to {:g} degrees".format(*_GLOBE[axis])
         )
+
+
+def _flags(name: str, listed: "np.ndarray[Any, Any]") -> Allowed:
+    said = f"one of {len(listed)} flag values"
+    low, high = listed[0].item(), listed[-1].item()
+    if listed.dtype.kind in "iu" and high - low == len(listed) - 1:  # consecutive: a range is quicker
+        return Allowed(name, low, high, said=said)
+    return Allowed(name, listed=listed, said=said)
 
 
 def _numbers(value: Any) -> list[Any]:

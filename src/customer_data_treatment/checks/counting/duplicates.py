@@ -1,6 +1,6 @@
 """Exact duplicates beyond memory: 64-bit keys spill to an unlinked file, hits are confirmed.
 
-A row gives 64 bits of its key and 64 of its other cells. Up to a million rows wait in memory, then
+A row gives 64 bits of its key and 64 of its other cells. Up to 2^18 rows wait in memory, then
 they are written by the key's first byte; so the end reads one 256th of all keys at a time. What
 shares a key's bits is read once more and compared by a 128-bit digest of its cells.
 """
@@ -20,7 +20,7 @@ from ...errors import FacilityError
 from .hashing import Bits, row_bits
 from .judging import no_value, plain
 
-_WAITING = 1 << 20  # rows in memory: 16 MiB
+_WAITING = 1 << 18  # rows in memory: 4 MiB, and three times that while they are written
 _PARTS = 256
 _CONFIRMED = 1 << 18  # keys compared cell by cell; hits beyond them stand on their 64 bits
 

@@ -1,10 +1,11 @@
 """64 bits for each row of some columns, so that equal cells have equal bits on every machine.
 
-Fixed-width cells are mixed as they lie; text by a multilinear hash over its bytes (Carter and Wegman,
-1979) with SplitMix64 weights. A missing cell has bits of its own. NaNs are one value. Different
+Fixed-width cells are mixed as they lie, text eight bytes at a time by multiply and shift (the steps of
+SplitMix64's finaliser), long text by BLAKE2b. A missing cell has bits of its own. NaNs are one value. Different
 rows share their bits with a chance of 2^-64: whoever counts equal ones must confirm them.
 """
 
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from .judging import is_nested, is_text, plain
 Bits = np.ndarray[Any, np.dtype[np.uint64]]
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _MISSING = np.uint64(0xD1B54A32D192ED03)
-_PIECE = 1 << 18  # bytes of text mixed at once: 5 MiB of working memory
+_PIECE = 1 << 16  # cells of text mixed at once
+_LONG = 256  # bytes; a longer cell is digested on its own
+_KEPT = np.array([(1 << (8 * kept)) - 1 for kept in range(9)], dtype=np.uint64)  # the first bytes of a word
 
 
 def can_hash(kind: pa.DataType) -> bool:
@@ -68,26 +71,31 @@ def _bytes(values: pa.Array) -> Bits:
     ]
     out = np.empty(len(values), dtype=np.uint64)
     data = np.frombuffer(values.buffers()[2] or b"", dtype=np.uint8)
-    start = 0
-    while start < len(values):
-        stop = int(np.searchsorted(offsets, offsets[start] + _PIECE, side="right")) - 1
-        stop = min(max(stop, start + 1), len(values), start + _PIECE)
+    for start in range(0, len(values), _PIECE):
+        stop = min(start + _PIECE, len(values))
         out[start:stop] = _piece(data, offsets[start : stop + 1])
-        start = stop
     return out
 
 
 def _piece(data: "np.ndarray[Any, Any]", offsets: "np.ndarray[Any, Any]") -> Bits:
     lengths = np.diff(offsets)
-    first = int(offsets[0])
-    taken = data[first : int(offsets[-1])]
+    taken = np.concatenate([data[int(offsets[0]) : int(offsets[-1])], np.zeros(8, dtype=np.uint8)])
+    starts = offsets[:-1] - offsets[0]
+    # Every byte begins a word of eight; a cell takes every eighth of them, the last one cut to length.
+    words = np.ndarray(len(taken) - 7, dtype="<u8", buffer=taken, strides=(1,))
     bits = hashed(lengths.astype(np.uint64), 1)
-    if taken.size == 0:
-        return hashed(bits, 3)
-    places = np.arange(taken.size, dtype=np.int64) - np.repeat(offsets[:-1] - first, lengths)
-    weights = hashed(np.arange(int(lengths.max()), dtype=np.uint64), 2) | np.uint64(1)
+    short = lengths <= _LONG
+    cells = np.flatnonzero(short & (lengths > 0))
+    at = 0
     with np.errstate(over="ignore"):
-        products = weights[places] * (taken.astype(np.uint64) + np.uint64(1))
-        filled = lengths > 0  # reduceat gives an empty cell its neighbour's first byte
-        bits[filled] += np.add.reduceat(products, (offsets[:-1] - first)[filled])
+        while len(cells):
+            left = lengths[cells] - at
+            word = words[starts[cells] + at].astype(np.uint64) & _KEPT[np.minimum(left, 8)]
+            mixed = (bits[cells] ^ word) * _MULTIPLIER
+            bits[cells] = mixed ^ (mixed >> np.uint64(29))
+            at += 8
+            cells = cells[left > 8]
+    for cell in np.flatnonzero(~short).tolist():
+        whole = taken[int(starts[cell]) : int(starts[cell]) + int(lengths[cell])]
+        bits[cell] = np.frombuffer(blake2b(memoryview(whole), digest_size=8).digest(), dtype="<u8")[0]
     return hashed(bits, 3)
