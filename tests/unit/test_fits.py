@@ -25,9 +25,7 @@ from tests.corpus_path import CORPUS
 from tests.promises.formats import fits as rich
 from tests.promises.harness import DirectPackage
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::astropy.utils.exceptions.AstropyWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::astropy.utils.exceptions.AstropyWarning")
 assert FITS.write is not None
 write = FITS.write
 
@@ -155,12 +153,8 @@ def test_boxes_of_images_are_the_slices_that_astropy_takes(
     assert found.tobytes() == np.ascontiguousarray(values[tuple(box)]).tobytes()
 
 
-@pytest.mark.parametrize(
-    "kind", ["RICE_1", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS"]
-)
-def test_compressed_images_decode_and_restore_as_astropy_reads_them(
-    kind: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("kind", ["RICE_1", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS"])
+def test_compressed_images_decode_and_restore_as_astropy_reads_them(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "c.fits"
     values = np.random.default_rng(0).integers(0, 900, (50, 70)).astype("i2")
     images = [fits.CompImageHDU(values, compression_type=kind, name="SCI")]
@@ -168,15 +162,9 @@ def test_compressed_images_decode_and_restore_as_astropy_reads_them(
         floats = np.random.default_rng(1).normal(100, 5, (50, 70)).astype("f4")
         images.append(fits.CompImageHDU(floats, compression_type=kind, name="SKY"))
     if kind == "RICE_1":
+        images.append(fits.CompImageHDU((values.astype("u2") + 30000), compression_type=kind, name="UINT"))
         images.append(
-            fits.CompImageHDU(
-                (values.astype("u2") + 30000), compression_type=kind, name="UINT"
-            )
-        )
-        images.append(
-            fits.CompImageHDU(
-                np.ones((3, 20, 30), "i4"), compression_type=kind, tile_shape=(1, 8, 30)
-            )
+            fits.CompImageHDU(np.ones((3, 20, 30), "i4"), compression_type=kind, tile_shape=(1, 8, 30))
         )
     images[0].header["OBSERVER"] = "A. Person"
     fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path)
@@ -187,9 +175,7 @@ def test_compressed_images_decode_and_restore_as_astropy_reads_them(
         fits.open(tmp_path / "back.fits", do_not_scale_image_data=True) as after,
     ):
         assert len(before) == len(after)
-        for field, one, other in zip(
-            decoder.dataset.fields, before[1:], after[1:], strict=True
-        ):
+        for field, one, other in zip(decoder.dataset.fields, before[1:], after[1:], strict=True):
             assert isinstance(field, ArrayField)
             assert np.array_equal(_whole(decoder, field.name), one.data, equal_nan=True)
             assert np.array_equal(one.data, other.data, equal_nan=True)
@@ -202,10 +188,7 @@ def test_a_gzipped_file_reads_the_same_and_comes_back_gzipped(tmp_path: Path) ->
     path = rich.make(tmp_path)
     packed = tmp_path / "rich.fits.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    assert (
-        gzip.decompress(_restored(packed, tmp_path / "back.fits.gz"))
-        == path.read_bytes()
-    )
+    assert gzip.decompress(_restored(packed, tmp_path / "back.fits.gz")) == path.read_bytes()
     assert _restored(packed, tmp_path / "back.fits") == path.read_bytes()
     packed.write_bytes(gzip.compress(path.read_bytes())[:-300])
     with pytest.raises(CustomerError) as caught:
@@ -218,15 +201,11 @@ def _ascii(tmp_path: Path) -> Path:
         fits.Column("name", "A8", ascii=True, array=np.array(["a", "bb", "  c"])),
         fits.Column("n", "I10", null="N/A", ascii=True, array=np.array([1, -20, 3])),
         fits.Column("f", "F12.4", ascii=True, array=np.array([1.5, -2.25, 0])),
-        fits.Column(
-            "e", "E15.7", unit="m", ascii=True, array=np.array([1.5e-30, 2.0, -3e10])
-        ),
+        fits.Column("e", "E15.7", unit="m", ascii=True, array=np.array([1.5e-30, 2.0, -3e10])),
         fits.Column("d", "D25.17", ascii=True, array=np.array([np.pi, 1e300, -0.0])),
     ]
     path = tmp_path / "ascii.fits"
-    fits.HDUList(
-        [fits.PrimaryHDU(), fits.TableHDU.from_columns(columns, name="T")]
-    ).writeto(path)
+    fits.HDUList([fits.PrimaryHDU(), fits.TableHDU.from_columns(columns, name="T")]).writeto(path)
     return path
 
 
@@ -286,10 +265,7 @@ def test_bounded_values_are_written_with_renewed_checksums(tmp_path: Path) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with fits.open(tmp_path / "back.fits", checksum=True) as hdus:
-            assert (
-                hdus["CATALOG"].data["RA"].tolist()
-                == np.round(np.arange(9) * 1.1, 1).tolist()
-            )
+            assert hdus["CATALOG"].data["RA"].tolist() == np.round(np.arange(9) * 1.1, 1).tolist()
     odd = _ascii(tmp_path)
     write(_Rounded(_open(odd)), tmp_path / "back2.fits")
     assert _table(_open(tmp_path / "back2.fits"), "T")["d"].to_pylist()[0] == 3.1
@@ -311,9 +287,7 @@ def test_odd_bytes_that_values_do_not_determine_come_back(tmp_path: Path) -> Non
         fits.Column("v", "PJ()", array=lists),
         fits.Column("w", "PA()", array=np.array(["one", "", "four", "x"], object)),
     ]
-    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]).writeto(
-        path
-    )
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]).writeto(path)
     with fits.open(path) as hdus:
         at, row = hdus[1].fileinfo()["datLoc"], hdus[1].header["NAXIS1"]
     data = bytearray(path.read_bytes())
@@ -337,18 +311,14 @@ def test_heaps_with_gaps_shared_cells_and_another_order_come_back(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "heap.fits"
-    pairs = np.array(
-        [[2, 24], [3, 4], [2, 24], [0, 7], [1, 0]], ">i4"
-    )  # backwards, shared, empty, gap at 16
+    pairs = np.array([[2, 24], [3, 4], [2, 24], [0, 7], [1, 0]], ">i4")  # backwards, shared, empty, gap at 16
     header = fits.Header()
     for key, value in (
         ("XTENSION", "BINTABLE"), ("BITPIX", 8), ("NAXIS", 2), ("NAXIS1", 10), ("NAXIS2", 5), ("PCOUNT", 52), ("GCOUNT", 1),
         ("TFIELDS", 1), ("TFORM1", "1PJ(3)"), ("THEAP", 60), ("EXTNAME", "H"),
     ):  # fmt: skip
         header[key] = value
-    rows = b"".join(
-        pair.tobytes() + b"\0\7" for pair in pairs
-    )  # two bytes no column covers
+    rows = b"".join(pair.tobytes() + b"\0\7" for pair in pairs)  # two bytes no column covers
     body = rows + b"gap for us" + np.arange(10, dtype=">i4").tobytes() + b"\1\2"
     primary = fits.PrimaryHDU().header.tostring().encode()
     path.write_bytes(primary + header.tostring().encode() + body.ljust(2880, b"\0"))
@@ -361,9 +331,7 @@ def test_heaps_with_gaps_shared_cells_and_another_order_come_back(
         [0],
     ]
     assert _restored(path, tmp_path / "back.fits") == path.read_bytes()
-    broken = path.read_bytes().replace(
-        pairs[1].tobytes(), np.array([3, 400], ">i4").tobytes()
-    )
+    broken = path.read_bytes().replace(pairs[1].tobytes(), np.array([3, 400], ">i4").tobytes())
     path.write_bytes(broken)
     with pytest.raises(CustomerError, match="heap") as caught:
         _table(_open(path), "H")
@@ -400,9 +368,7 @@ def test_an_unknown_extension_is_carried(tmp_path: Path) -> None:
             "NAXIS1  =                   10", "PCOUNT  =                    0", "GCOUNT  =                    1", "END",
         )
     ).ljust(2880)  # fmt: skip
-    path.write_bytes(
-        path.read_bytes() + header.encode() + b"0123456789".ljust(2880, b"\0")
-    )
+    path.write_bytes(path.read_bytes() + header.encode() + b"0123456789".ljust(2880, b"\0"))
     decoder = _open(path)
     assert [f.code for f in decoder.dataset.findings] == ["carried-unit"]
     assert _restored(path, tmp_path / "back.fits") == path.read_bytes()
@@ -410,9 +376,7 @@ def test_an_unknown_extension_is_carried(tmp_path: Path) -> None:
 
 def _image(tmp_path: Path) -> bytearray:
     path = tmp_path / "i.fits"
-    fits.PrimaryHDU(np.arange(2000, dtype="i2").reshape(40, 50)).writeto(
-        path, checksum=True
-    )
+    fits.PrimaryHDU(np.arange(2000, dtype="i2").reshape(40, 50)).writeto(path, checksum=True)
     return bytearray(path.read_bytes())
 
 
@@ -442,9 +406,7 @@ def _swap(data: bytearray, old: str, new: str) -> bytes:
         ("NAXIS1  =                   50", "NAXIS1  =                  -50", "corrupt"),
     ],
 )
-def test_headers_that_cannot_be_true_are_refused(
-    old: str, new: str, code: str, tmp_path: Path
-) -> None:
+def test_headers_that_cannot_be_true_are_refused(old: str, new: str, code: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.fits"
     path.write_bytes(_swap(_image(tmp_path), old, new))
     with pytest.raises(CustomerError) as caught:
@@ -507,9 +469,7 @@ def test_every_truncation_is_refused_or_a_violation(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_broken_cards_are_counted(
-    old: str, new: str, rule: str, tmp_path: Path
-) -> None:
+def test_broken_cards_are_counted(old: str, new: str, rule: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.fits"
     path.write_bytes(_swap(_image(tmp_path), old, new))
     decoder = _open(path)
@@ -554,9 +514,7 @@ def test_random_damage_ends_in_our_errors_or_a_reading(tmp_path: Path) -> None:
         try:
             decoder = _open(path)
             for field in decoder.dataset.fields:
-                _table(decoder, field.name) if isinstance(
-                    field, TableField
-                ) else _whole(decoder, field.name)
+                _table(decoder, field.name) if isinstance(field, TableField) else _whole(decoder, field.name)
             assert decoder.rules()
             assert _restored(path, tmp_path / "back.fits") == bytes(hurt)
         except CdtError:
@@ -591,16 +549,12 @@ def test_the_corpus(tmp_path: Path) -> None:
     for path in sorted(CORPUS.rglob("*.fits")):
         if "m13_" not in path.name:
             assert _restored(path, tmp_path / "back.fits") == path.read_bytes()
-    assert "fits-checksum" in _violated(
-        _open(CORPUS / "malformed" / "astropy" / "checksum_false.fits")
-    )
+    assert "fits-checksum" in _violated(_open(CORPUS / "malformed" / "astropy" / "checksum_false.fits"))
     (tess,) = CORPUS.rglob("hlsp_tess*.fits")
     ours = _table(_open(tess), "LIGHTCURVE")
     with fits.open(tess) as hdus:
         for column in hdus[1].columns.names:
             assert (
-                np.array_equal(
-                    ours[column].to_numpy(), hdus[1].data[column], equal_nan=True
-                )
+                np.array_equal(ours[column].to_numpy(), hdus[1].data[column], equal_nan=True)
                 or ours[column].null_count
             )

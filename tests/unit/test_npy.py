@@ -112,9 +112,7 @@ def _round_trip(path: Path, target: Path) -> NpyDecoder:
 
 
 @pytest.mark.parametrize("name", ARRAYS)
-def test_values_equal_numpy_and_restore_is_byte_identical(
-    name: str, tmp_path: Path
-) -> None:
+def test_values_equal_numpy_and_restore_is_byte_identical(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, ARRAYS[name])
     decoder = _round_trip(path, tmp_path / "b.npy")
@@ -148,10 +146,7 @@ def test_a_structured_array_is_a_table_of_its_records(tmp_path: Path) -> None:
     table = _open(path)
     (batch,) = table.batches("array")
     assert batch.column("id").to_pylist() == list(range(6))
-    assert (
-        batch.column("pos").field("y").to_pylist()[1]
-        == _nested()["pos"]["y"][0, 1].tolist()
-    )
+    assert batch.column("pos").field("y").to_pylist()[1] == _nested()["pos"]["y"][0, 1].tolist()
     assert batch.column("tag").to_pylist()[0] == b"\xff\x00a"
     np.save(path, _times())
     table = _open(path)
@@ -171,16 +166,10 @@ def test_boxes_are_the_slices_that_numpy_takes(
 ) -> None:
     dtype = data.draw(
         hnp.scalar_dtypes().filter(
-            lambda d: (
-                d.itemsize > 0 and (d.kind, d.itemsize) not in (("f", 16), ("c", 32))
-            )
+            lambda d: d.itemsize > 0 and (d.kind, d.itemsize) not in (("f", 16), ("c", 32))
         )
     )
-    array = data.draw(
-        hnp.arrays(
-            dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
-        )
-    )
+    array = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)))
     if data.draw(st.booleans()):
         array = np.asfortranarray(array)
     path = tmp_path_factory.mktemp("npy") / "a.npy"
@@ -194,10 +183,7 @@ def test_boxes_are_the_slices_that_numpy_takes(
         box.append(slice(start, data.draw(st.integers(start, n))))
     values = decoder.read("array", tuple(box))
     expected = np.load(path)[tuple(box)]
-    assert (
-        values.tobytes()
-        == np.ascontiguousarray(expected).astype(values.dtype).tobytes()
-    )
+    assert values.tobytes() == np.ascontiguousarray(expected).astype(values.dtype).tobytes()
     assert values.shape == expected.shape
 
 
@@ -214,26 +200,18 @@ def test_every_header_version(version: tuple[int, int], tmp_path: Path) -> None:
 
 def _raw(header: str, data: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
     text = header.encode() + b"\n"
-    length = (
-        struct.pack("<H", len(text))
-        if version == b"\x01\x00"
-        else struct.pack("<I", len(text))
-    )
+    length = struct.pack("<H", len(text)) if version == b"\x01\x00" else struct.pack("<I", len(text))
     return b"\x93NUMPY" + version + length + text + data
 
 
 def test_headers_of_python_2_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
-    path.write_bytes(
-        _raw("{'descr': '<i4', 'fortran_order': False, 'shape': (2L,), }", bytes(8))
-    )
+    path.write_bytes(_raw("{'descr': '<i4', 'fortran_order': False, 'shape': (2L,), }", bytes(8)))
     assert _round_trip(path, tmp_path / "b.npy").dataset.fields[0].shape == (2,)  # type: ignore[union-attr]
 
 
 def _said(descr: str, shape: str) -> bytes:
-    return _raw(
-        f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}", bytes(8)
-    )
+    return _raw(f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}", bytes(8))
 
 
 BAD = {

@@ -58,18 +58,11 @@ def test_members_equal_numpy_and_restore(save: Any, tmp_path: Path) -> None:
         for field in decoder.dataset.fields:
             expected = archive[field.name]
             if not isinstance(field, ArrayField):
-                assert (
-                    sum(batch.num_rows for batch in decoder.batches(field.name))
-                    == expected.size
-                )
+                assert sum(batch.num_rows for batch in decoder.batches(field.name)) == expected.size
                 continue
             values = decoder.read(field.name, tuple(slice(0, n) for n in field.shape))
             if expected.dtype.kind in "US":
-                decoded = (
-                    np.char.decode(expected, "latin-1")
-                    if expected.dtype.kind == "S"
-                    else expected
-                )
+                decoded = np.char.decode(expected, "latin-1") if expected.dtype.kind == "S" else expected
                 assert values.tolist() == decoded.tolist()
             else:
                 assert values.tobytes() == expected.astype(values.dtype).tobytes()
@@ -110,9 +103,7 @@ def test_pickles_and_other_members_are_carried(tmp_path: Path) -> None:
     assert len(decoder.dataset.findings) == 3
     write(DirectPackage(decoder), tmp_path / "b.npz")
     with zipfile.ZipFile(path) as one, zipfile.ZipFile(tmp_path / "b.npz") as other:
-        assert {n: one.read(n) for n in one.namelist()} == {
-            n: other.read(n) for n in other.namelist()
-        }
+        assert {n: one.read(n) for n in one.namelist()} == {n: other.read(n) for n in other.namelist()}
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

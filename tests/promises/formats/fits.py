@@ -63,15 +63,13 @@ def make(folder: Path) -> Path:
     primary.header["HIERARCH ESO DET DIT"] = 1.5
     primary.header["LONGTEXT"] = "long " * 40
     primary.header["HISTORY"] = "made for a test"
-    unsigned = fits.ImageHDU(
-        (np.arange(24, dtype="u2") * 2700).reshape(2, 3, 4), name="RAW"
-    )
+    unsigned = fits.ImageHDU((np.arange(24, dtype="u2") * 2700).reshape(2, 3, 4), name="RAW")
     blank = fits.ImageHDU(np.arange(12, dtype="i4").reshape(3, 4), name="RAW")
     blank.header["BLANK"] = 5
     path = folder / "rich.fits"
-    fits.HDUList(
-        [primary, unsigned, table(), blank, fits.ImageHDU(name="EMPTY")]
-    ).writeto(path, checksum=True)
+    fits.HDUList([primary, unsigned, table(), blank, fits.ImageHDU(name="EMPTY")]).writeto(
+        path, checksum=True
+    )
     return path
 
 
@@ -84,9 +82,7 @@ def peer(path: Path) -> dict[str, Any]:
             if name == "CATALOG":
                 out[name] = pa.table({c: _column(hdu, c) for c in hdu.columns.names})
             else:
-                out[name] = np.ascontiguousarray(
-                    hdu.data, dtype=hdu.data.dtype.newbyteorder("=")
-                )
+                out[name] = np.ascontiguousarray(hdu.data, dtype=hdu.data.dtype.newbyteorder("="))
     return out
 
 
@@ -98,6 +94,4 @@ def _column(hdu: Any, name: str) -> pa.Array:
         return pa.array([{"re": z.real, "im": z.imag} for z in values.tolist()])
     if name == "COUNT":
         return pa.array([None if v == -99 else v for v in values.tolist()], pa.int32())
-    return pa.array(
-        [v.tolist() if isinstance(v, np.ndarray) else v for v in values.tolist()]
-    )
+    return pa.array([v.tolist() if isinstance(v, np.ndarray) else v for v in values.tolist()])

@@ -31,7 +31,5 @@ def peer(path: Path) -> dict[str, Any]:
     with np.load(path) as archive:
         members = {name: archive[name] for name in archive.files}
     records = members.pop("records")
-    members["records"] = pa.table(
-        {name: pa.array(records[name].tolist()) for name in records.dtype.names}
-    )
+    members["records"] = pa.table({name: pa.array(records[name].tolist()) for name in records.dtype.names})
     return members

@@ -80,15 +80,11 @@ def read_header(file: BinaryIO, where: str) -> Header:
             where=where,
             remedy="fetch it again",
         )
-    shape, fortran, dtype = _parse(
-        body, "utf-8" if version == b"\x03\x00" else "latin-1", where
-    )
+    shape, fortran, dtype = _parse(body, "utf-8" if version == b"\x03\x00" else "latin-1", where)
     return Header(shape, fortran, dtype, prefix + counted + body)
 
 
-def _parse(
-    body: bytes, encoding: str, where: str
-) -> tuple[tuple[int, ...], bool, "np.dtype[Any]"]:
+def _parse(body: bytes, encoding: str, where: str) -> tuple[tuple[int, ...], bool, "np.dtype[Any]"]:
     try:
         text = body.decode(encoding)
         try:
@@ -108,9 +104,7 @@ def _parse(
             raise TypeError("its fortran_order is neither True nor False")
         dtype = np.lib.format.descr_to_dtype(said["descr"])
     except Exception as error:  # whatever a hostile literal makes Python or numpy raise
-        raise _unreadable(
-            " ".join(str(error).split())[:200] or type(error).__name__, where
-        ) from error
+        raise _unreadable(" ".join(str(error).split())[:200] or type(error).__name__, where) from error
     if dtype.hasobject:
         raise CustomerError(
             "it holds pickled Python objects, which are never opened",
@@ -118,11 +112,7 @@ def _parse(
             where=where,
             remedy="save it as numbers or text",
         )
-    if (
-        any(n < 0 for n in shape)
-        or len(shape) > _MOST_AXES
-        or prod(n or 1 for n in shape) > _LARGEST
-    ):
+    if any(n < 0 for n in shape) or len(shape) > _MOST_AXES or prod(n or 1 for n in shape) > _LARGEST:
         raise CustomerError(
             f"its NPY header names an impossible shape of {len(shape)} axes",
             code="absurd-header",
@@ -159,15 +149,11 @@ def field_of(name: str, header: Header, encoding: str | None) -> Field:
         dimensions=(None,) * ndim,
         role=role_of(name, kind),
         attributes={} if encoding in (None, "utf-8") else {"encoding": encoding},
-        source_chunks=(*header.shape[:-1], 1)
-        if header.fortran and ndim > 1 and header.shape[-1]
-        else None,
+        source_chunks=(*header.shape[:-1], 1) if header.fortran and ndim > 1 and header.shape[-1] else None,
     )
 
 
-def find_encoding(
-    file: int | raw.Fill, offset: int, header: Header, where: str
-) -> str | None:
+def find_encoding(file: int | raw.Fill, offset: int, header: Header, where: str) -> str | None:
     """Return how the array's byte strings read, looking at all of them; None if it holds none."""
     if header.dtype.kind != "S" or not header.has_model_form:
         return None
@@ -192,17 +178,11 @@ def read(
     part = box[::-1] if header.fortran else box
     values = raw.read_box(file, offset, shape, header.dtype, part, where=where)
     if header.fortran:
-        values = np.ascontiguousarray(values.T).reshape(
-            tuple(cut.stop - cut.start for cut in box)
-        )
-    return (
-        records.text_values(values, encoding) if values.dtype.kind in "US" else values
-    )
+        values = np.ascontiguousarray(values.T).reshape(tuple(cut.stop - cut.start for cut in box))
+    return records.text_values(values, encoding) if values.dtype.kind in "US" else values
 
 
-def batches(
-    file: int | raw.Fill, offset: int, header: Header, where: str
-) -> Iterator[pa.RecordBatch]:
+def batches(file: int | raw.Fill, offset: int, header: Header, where: str) -> Iterator[pa.RecordBatch]:
     """Yield the records of a structured array in the order they lie."""
     total = prod(header.shape)
     schema = records.arrow_schema(header.dtype)
@@ -225,15 +205,11 @@ def _cover(dtype: "np.dtype[Any]", covered: "np.ndarray[Any, Any]") -> None:
     elif dtype.names is None:
         covered[:] = True
     else:
-        for member, offset in (
-            dtype.fields[name][:2] for name in dtype.names if dtype.fields
-        ):
+        for member, offset in (dtype.fields[name][:2] for name in dtype.names if dtype.fields):
             _cover(member, covered[offset : offset + member.itemsize])
 
 
-def padding(
-    file: int | raw.Fill, offset: int, header: Header, where: str
-) -> Iterator[bytes]:
+def padding(file: int | raw.Fill, offset: int, header: Header, where: str) -> Iterator[bytes]:
     """Yield the padding bytes of every record in order, which restore puts back."""
     places = padding_places(header.dtype)
     total = prod(header.shape) if len(places) else 0
@@ -243,9 +219,7 @@ def padding(
         yield values.view(np.uint8).reshape(len(values), -1)[:, places].tobytes()
 
 
-def encoded(
-    package: RestoreSource, field: Field, header: Header, padded: bytes = b""
-) -> Iterator[bytes]:
+def encoded(package: RestoreSource, field: Field, header: Header, padded: bytes = b"") -> Iterator[bytes]:
     """Yield the array's bytes behind its header, from the package's values, piece by piece.
 
     `padded` is what `padding` gave, b"" for zeros.
@@ -255,14 +229,14 @@ def encoded(
         places = padding_places(dtype) if padded else np.zeros(0, int)
         at = 0
         for batch in package.batches(field.name):
-            laid = np.frombuffer(
-                records.from_batch(batch, dtype).tobytes(), np.uint8
-            ).reshape(-1, dtype.itemsize)
+            laid = np.frombuffer(records.from_batch(batch, dtype).tobytes(), np.uint8).reshape(
+                -1, dtype.itemsize
+            )
             if len(places):
                 laid = laid.copy()
-                laid[:, places] = np.frombuffer(
-                    padded, np.uint8, laid.shape[0] * len(places), at
-                ).reshape(-1, len(places))
+                laid[:, places] = np.frombuffer(padded, np.uint8, laid.shape[0] * len(places), at).reshape(
+                    -1, len(places)
+                )
                 at += laid.shape[0] * len(places)
             yield laid.tobytes()
         return
@@ -272,9 +246,5 @@ def encoded(
     for box in raw.slabs(header.shape, dtype.itemsize, axis):
         values = package.read(field.name, box)
         text = dtype.kind in "US"
-        stored = (
-            records.fixed_text(values, dtype, encoding)
-            if text
-            else values.astype(dtype, copy=False)
-        )
+        stored = records.fixed_text(values, dtype, encoding) if text else values.astype(dtype, copy=False)
         yield stored.tobytes(order="F" if header.fortran else "C")

@@ -14,9 +14,7 @@ import numpy as np
 from ...errors import CustomerError
 from ...ports import Box
 
-Fill = Callable[
-    [memoryview, int], None
-]  # fill this memory with the bytes from this offset on
+Fill = Callable[[memoryview, int], None]  # fill this memory with the bytes from this offset on
 
 
 def read_box(
@@ -46,17 +44,10 @@ def read_box(
     run = prod(lengths[axis:]) * dtype.itemsize
     strides = [prod(shape[i + 1 :]) * dtype.itemsize for i in range(len(shape))]
     view = out.reshape(-1).view(np.uint8).data
-    first = offset + sum(
-        start * stride
-        for start, stride in zip(starts[axis:], strides[axis:], strict=True)
-    )
-    leading = product(
-        *(range(s, s + n) for s, n in zip(starts[:axis], lengths[:axis], strict=True))
-    )
+    first = offset + sum(start * stride for start, stride in zip(starts[axis:], strides[axis:], strict=True))
+    leading = product(*(range(s, s + n) for s, n in zip(starts[:axis], lengths[:axis], strict=True)))
     for number, index in enumerate(leading):
-        at = first + sum(
-            i * stride for i, stride in zip(index, strides[:axis], strict=True)
-        )
+        at = first + sum(i * stride for i, stride in zip(index, strides[:axis], strict=True))
         part = view[number * run : (number + 1) * run]
         if isinstance(file, int):
             fill(file, part, at, where)
@@ -89,9 +80,7 @@ def native(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     return values.byteswap(inplace=True).view(values.dtype.newbyteorder("="))
 
 
-def slabs(
-    shape: tuple[int, ...], itemsize: int, axis: int = 0, *, budget: int = 16 << 20
-) -> "list[Box]":
+def slabs(shape: tuple[int, ...], itemsize: int, axis: int = 0, *, budget: int = 16 << 20) -> "list[Box]":
     """Return boxes that tile the array along one axis, each at most `budget` bytes where one row allows it.
 
     A 0-d array is the one box (); an empty one has none.

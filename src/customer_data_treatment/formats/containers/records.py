@@ -60,9 +60,7 @@ def table_field(
 
 def arrow_schema(dtype: "np.dtype[Any]") -> pa.Schema:
     """Return the Arrow schema of a structured dtype."""
-    return pa.schema(
-        [pa.field(member, arrow_type(dtype[member])) for member in dtype.names or ()]
-    )
+    return pa.schema([pa.field(member, arrow_type(dtype[member])) for member in dtype.names or ()])
 
 
 def arrow_type(dtype: "np.dtype[Any]") -> pa.DataType:
@@ -74,9 +72,7 @@ def arrow_type(dtype: "np.dtype[Any]") -> pa.DataType:
             kind = pa.list_(kind, length)
         return kind
     if dtype.names:
-        return pa.struct(
-            [pa.field(member, arrow_type(dtype[member])) for member in dtype.names]
-        )
+        return pa.struct([pa.field(member, arrow_type(dtype[member])) for member in dtype.names])
     if dtype.kind == "c" and dtype.itemsize <= 16:
         part = pa.float32() if dtype.itemsize == 8 else pa.float64()
         return pa.struct([pa.field("re", part), pa.field("im", part)])
@@ -115,9 +111,7 @@ def has_table_form(dtype: "np.dtype[Any]") -> bool:
     if dtype.subdtype is not None:
         return 0 not in dtype.subdtype[1] and has_table_form(dtype.subdtype[0])
     if dtype.names is not None:
-        return bool(dtype.names) and all(
-            has_table_form(dtype[member]) for member in dtype.names
-        )
+        return bool(dtype.names) and all(has_table_form(dtype[member]) for member in dtype.names)
     return (
         dtype.kind in "biuMmSUV"
         or (dtype.kind == "f" and dtype.itemsize <= 8)
@@ -128,9 +122,7 @@ def has_table_form(dtype: "np.dtype[Any]") -> bool:
 def batch(values: "np.ndarray[Any, Any]", schema: pa.Schema) -> pa.RecordBatch:
     """Return 1-D records as a record batch of `schema`; raise CustomerError (corrupt) for text that is no Unicode."""
     try:
-        arrays = [
-            _array(values[member], schema.field(member).type) for member in schema.names
-        ]
+        arrays = [_array(values[member], schema.field(member).type) for member in schema.names]
     except (ValueError, SystemError) as error:
         raise CustomerError(
             "a record's text is not valid Unicode", remedy="repair it where it was made"
@@ -141,13 +133,9 @@ def batch(values: "np.ndarray[Any, Any]", schema: pa.Schema) -> pa.RecordBatch:
 def _array(values: "np.ndarray[Any, Any]", kind: pa.DataType) -> pa.Array:
     if pa.types.is_fixed_size_list(kind):
         flat = values.reshape(-1, *values.shape[2:])
-        return pa.FixedSizeListArray.from_arrays(
-            _array(flat, kind.value_type), kind.list_size
-        )
+        return pa.FixedSizeListArray.from_arrays(_array(flat, kind.value_type), kind.list_size)
     if pa.types.is_struct(kind) and values.dtype.kind == "c":
-        parts = [
-            pa.array(native(np.array(part))) for part in (values.real, values.imag)
-        ]
+        parts = [pa.array(native(np.array(part))) for part in (values.real, values.imag)]
         return pa.StructArray.from_arrays(parts, fields=list(kind))
     if pa.types.is_struct(kind):
         parts = [_array(values[child.name], child.type) for child in kind]
@@ -164,9 +152,7 @@ def _array(values: "np.ndarray[Any, Any]", kind: pa.DataType) -> pa.Array:
     )
 
 
-def from_batch(
-    values: pa.RecordBatch, dtype: "np.dtype[Any]"
-) -> "np.ndarray[Any, Any]":
+def from_batch(values: pa.RecordBatch, dtype: "np.dtype[Any]") -> "np.ndarray[Any, Any]":
     """Return a record batch as records of `dtype`: the inverse of `batch`."""
     out = np.zeros(values.num_rows, dtype=dtype)
     for member in dtype.names or ():
@@ -174,9 +160,7 @@ def from_batch(
     return out
 
 
-def record_boxes(
-    rows: int, itemsize: int, budget: int = 4 << 20
-) -> Iterator[tuple[slice]]:
+def record_boxes(rows: int, itemsize: int, budget: int = 4 << 20) -> Iterator[tuple[slice]]:
     """Yield the boxes that read `rows` records of `itemsize` bytes in order, each about `budget` bytes."""
     step = max(1, budget // max(1, itemsize))
     for start in range(0, rows, step):
@@ -231,9 +215,7 @@ def encoding_of(values: "np.ndarray[Any, Any]") -> str:
     return "utf-8"
 
 
-def text_values(
-    values: "np.ndarray[Any, Any]", encoding: str | None = None
-) -> "np.ndarray[Any, Any]":
+def text_values(values: "np.ndarray[Any, Any]", encoding: str | None = None) -> "np.ndarray[Any, Any]":
     """Return fixed-width text as an object array of str.
 
     Bytes decode by `encoding`; without one item by item as UTF-8, else Latin-1, which cannot
@@ -250,9 +232,7 @@ def text_values(
         ValueError,
         SystemError,
     ) as error:  # numpy makes a SystemError of code points above U+10FFFF
-        raise CustomerError(
-            "its text is not valid Unicode", remedy="repair it where it was made"
-        ) from error
+        raise CustomerError("its text is not valid Unicode", remedy="repair it where it was made") from error
     return out
 
 

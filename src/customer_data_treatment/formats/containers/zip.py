@@ -63,9 +63,7 @@ class Archive:
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
         latest = {info.filename: info for info in infos}
         self.members = {name: Member(self, info) for name, info in latest.items()}
-        self.shadowed = [
-            Member(self, info) for info in infos if latest[info.filename] is not info
-        ]
+        self.shadowed = [Member(self, info) for info in infos if latest[info.filename] is not info]
         try:
             for info in infos:
                 _expect_readable(info, where)
@@ -76,9 +74,7 @@ class Archive:
     @property
     def compression(self) -> str | None:
         """Return the methods that compress its members, None where all are stored."""
-        return (
-            ", ".join(sorted({m.method for m in self.members.values()} - {""})) or None
-        )
+        return ", ".join(sorted({m.method for m in self.members.values()} - {""})) or None
 
     def open(self, info: zipfile.ZipInfo) -> IO[bytes]:
         """Open a member as a stream; raise CustomerError (corrupt)."""
@@ -119,9 +115,7 @@ def _expect_readable(info: zipfile.ZipInfo, where: str) -> None:
             where=place,
             remedy="pack it again with deflate",
         )
-    most = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: _DEFLATE_LIMIT}.get(
-        info.compress_type
-    )
+    most = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: _DEFLATE_LIMIT}.get(info.compress_type)
     if most is not None and info.file_size > most * info.compress_size + 64:
         raise CustomerError(
             f"a member claims {info.file_size} bytes in {info.compress_size} compressed ones",

@@ -44,9 +44,7 @@ class NpyDecoder:
             self._offset = len(self._header.text)
             _expect_length(source, self._header.end)
             descriptor = self._file.fileno()
-            self._encoding = npy.find_encoding(
-                descriptor, self._offset, self._header, source.name
-            )
+            self._encoding = npy.find_encoding(descriptor, self._offset, self._header, source.name)
         except BaseException:
             self._file.close()
             raise
@@ -57,9 +55,7 @@ class NpyDecoder:
         item = (
             Carried(_HEADER, "the NPY header, byte for byte")
             if modelled
-            else Carried(
-                _WHOLE, "the NPY file, whole: its values have no form in the model"
-            )
+            else Carried(_WHOLE, "the NPY file, whole: its values have no form in the model")
         )
         padded = modelled and len(npy.padding_places(self._header.dtype)) > 0
         unmodelled = Finding(
@@ -72,9 +68,7 @@ class NpyDecoder:
             format="NPY",
             modality=DataModalityType.GENERAL,
             data_type=CustomerDataType.GENERAL,
-            fields=(npy.field_of(_FIELD, self._header, self._encoding),)
-            if modelled
-            else (),
+            fields=(npy.field_of(_FIELD, self._header, self._encoding),) if modelled else (),
             carried=(
                 item,
                 Carried(_PADDING, "the bytes between the members of records"),
@@ -105,9 +99,7 @@ class NpyDecoder:
             yield self._header.text
             return
         if name == _PADDING:
-            yield from npy.padding(
-                self._file.fileno(), self._offset, self._header, self._where
-            )
+            yield from npy.padding(self._file.fileno(), self._offset, self._header, self._where)
             return
         for at in range(0, self._header.end, _PIECE):
             yield os.pread(self._file.fileno(), min(_PIECE, self._header.end - at), at)
@@ -149,9 +141,7 @@ def _write(package: RestoreSource, target: Path) -> None:
         file.seek(0)
         header = npy.read_header(file, target.name)
         padded = _PADDING in {item.name for item in package.dataset.carried}
-        for piece in npy.encoded(
-            package, field, header, package.carried(_PADDING) if padded else b""
-        ):
+        for piece in npy.encoded(package, field, header, package.carried(_PADDING) if padded else b""):
             file.write(piece)
 
 

@@ -59,9 +59,7 @@ class NpzDecoder:
         self._findings: list[Finding] = []
         try:
             if not self._archive.members:
-                raise CustomerError(
-                    "the archive holds no member", code="empty", where=source.name
-                )
+                raise CustomerError("the archive holds no member", code="empty", where=source.name)
             for member in self._archive.members.values():
                 self._admit(member)
             for number, member in enumerate(self._archive.shadowed, 1):
@@ -80,9 +78,7 @@ class NpzDecoder:
         if not member.name.endswith(".npy"):
             self._carry(f"members/{member.name}", member, "it is no NPY array")
             return
-        start = bytearray(
-            min(member.size, _HEADER_MOST if not member.method else 1 << 16)
-        )
+        start = bytearray(min(member.size, _HEADER_MOST if not member.method else 1 << 16))
         member.fill(memoryview(start), 0)
         if start[6:8] != b"\x01\x00" and member.size > len(start) < _HEADER_MOST:
             start = bytearray(min(member.size, _HEADER_MOST))
@@ -114,9 +110,7 @@ class NpzDecoder:
             )
             return
         encoding = npy.find_encoding(member.fill, len(header.text), header, place)
-        self._arrays[member.name.removesuffix(".npy")] = _Array(
-            member, header, encoding
-        )
+        self._arrays[member.name.removesuffix(".npy")] = _Array(member, header, encoding)
 
     def _carry(self, name: str, member: Member, why: str) -> None:
         self._others[name] = member
@@ -131,8 +125,7 @@ class NpzDecoder:
 
     def _facts(self) -> Dataset:
         fields = tuple(
-            npy.field_of(name, array.header, array.encoding)
-            for name, array in self._arrays.items()
+            npy.field_of(name, array.header, array.encoding) for name, array in self._arrays.items()
         )
         carried = [
             Carried(
@@ -141,10 +134,7 @@ class NpzDecoder:
                 "application/json",
             )
         ]
-        carried += [
-            Carried(name, "a member of the archive, byte for byte")
-            for name in self._others
-        ]
+        carried += [Carried(name, "a member of the archive, byte for byte") for name in self._others]
         return Dataset(
             format="NPZ",
             modality=DataModalityType.GENERAL,
@@ -173,23 +163,15 @@ class NpzDecoder:
         """Yield the records of a structured array in the order they lie."""
         array = self._arrays[name]
         where = f"{self._where}, member {array.member.name}"
-        return npy.batches(
-            array.member.fill, len(array.header.text), array.header, where
-        )
+        return npy.batches(array.member.fill, len(array.header.text), array.header, where)
 
     def carried(self, name: str) -> Iterator[bytes]:
         """Yield the index of members, or one member's bytes."""
         if name != _INDEX:
             yield from self._others[name].pieces()
             return
-        by_member = {
-            array.member.name: (field, array) for field, array in self._arrays.items()
-        }
-        by_other = {
-            member.name: item
-            for item, member in self._others.items()
-            if item.startswith("members/")
-        }
+        by_member = {array.member.name: (field, array) for field, array in self._arrays.items()}
+        by_other = {member.name: item for item, member in self._others.items() if item.startswith("members/")}
         index: list[dict[str, str]] = []
         for member in self._archive.members.values():
             entry = {"name": member.name, "method": member.method}
@@ -230,9 +212,7 @@ def _write(package: RestoreSource, target: Path) -> None:
     with zipfile.ZipFile(target, "w") as archive:
         for entry in index:
             info = zipfile.ZipInfo(entry["name"], _EPOCH)
-            info.compress_type = (
-                zipfile.ZIP_DEFLATED if entry["method"] else zipfile.ZIP_STORED
-            )
+            info.compress_type = zipfile.ZIP_DEFLATED if entry["method"] else zipfile.ZIP_STORED
             info.external_attr = 0o600 << 16
             with archive.open(info, "w", force_zip64=True) as member:
                 if "carried" in entry:
@@ -241,9 +221,7 @@ def _write(package: RestoreSource, target: Path) -> None:
                 text = base64.b64decode(entry["header"])
                 header = npy.read_header(io.BytesIO(text), entry["name"])
                 member.write(text)
-                for piece in npy.encoded(
-                    package, package.dataset.field(entry["field"]), header
-                ):
+                for piece in npy.encoded(package, package.dataset.field(entry["field"]), header):
                     member.write(piece)
 
 

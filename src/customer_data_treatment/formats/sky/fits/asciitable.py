@@ -36,13 +36,7 @@ class TextColumn:
     @property
     def arrow_type(self) -> pa.DataType:
         """Return the Arrow type of a cell."""
-        return (
-            pa.string()
-            if self.code == "A"
-            else pa.int64()
-            if self.code == "I"
-            else pa.float64()
-        )
+        return pa.string() if self.code == "A" else pa.int64() if self.code == "I" else pa.float64()
 
 
 def specs_of(header: Header, index: int, where: str) -> tuple[TextColumn, ...]:
@@ -56,9 +50,7 @@ def specs_of(header: Header, index: int, where: str) -> tuple[TextColumn, ...]:
         form = _TFORM.fullmatch(header.string(f"TFORM{number}").strip())
         start = header.integer(f"TBCOL{number}")
         if form is None or start is None or start < 1:
-            raise invalid(
-                index, where, f"TFORM{number} or TBCOL{number} is missing or unknown"
-            )
+            raise invalid(index, where, f"TFORM{number} or TBCOL{number} is missing or unknown")
         width = int(form[2])
         if width == 0 or start - 1 + width > (header.integer("NAXIS1") or 0):
             raise invalid(index, where, f"column {number} does not lie inside the line")
@@ -70,20 +62,15 @@ def specs_of(header: Header, index: int, where: str) -> tuple[TextColumn, ...]:
         out.append(
             TextColumn(
                 number=number,
-                name=columns.unique(
-                    header.string(f"TTYPE{number}").strip() or f"col{number}", taken
-                ),
+                name=columns.unique(header.string(f"TTYPE{number}").strip() or f"col{number}", taken),
                 code=form[1],
                 offset=start - 1,
                 width=width,
                 digits=int(form[3] or 0),
                 null=None if null is None else str(null).strip(),
-                scale=None
-                if form[1] == "A" or (factor, zero) == (1, 0)
-                else (float(factor), float(zero)),
+                scale=None if form[1] == "A" or (factor, zero) == (1, 0) else (float(factor), float(zero)),
                 units=header.string(f"TUNIT{number}") or None,
-                description=header.string(f"TCOMM{number}")
-                or header.comment(f"TTYPE{number}"),
+                description=header.string(f"TCOMM{number}") or header.comment(f"TTYPE{number}"),
             )
         )
     return tuple(out)
@@ -126,19 +113,13 @@ def _number(spec: TextColumn, item: bytes) -> float | int:
     return float(written)
 
 
-def encode(
-    spec: TextColumn, cells: pa.Array, pad: bytes = b" "
-) -> "np.ndarray[Any, Any]":
+def encode(spec: TextColumn, cells: pa.Array, pad: bytes = b" ") -> "np.ndarray[Any, Any]":
     """Return an Arrow array as (rows, width) bytes: canonical where that is exact, else as many digits as fit."""
     if spec.code == "A":
         return columns.fixed_text(cells, spec.width, b" ")
     missing = (spec.null or "").rjust(spec.width).encode("latin-1")[: spec.width]
-    lines = [
-        missing if item is None else _written(spec, item) for item in cells.to_pylist()
-    ]
-    return (
-        np.array(lines, dtype=f"S{spec.width}").view(np.uint8).reshape(-1, spec.width)
-    )
+    lines = [missing if item is None else _written(spec, item) for item in cells.to_pylist()]
+    return np.array(lines, dtype=f"S{spec.width}").view(np.uint8).reshape(-1, spec.width)
 
 
 def _written(spec: TextColumn, value: float) -> bytes:

@@ -48,9 +48,7 @@ class Header:
 
     def comment(self, keyword: str) -> str:
         """Return the comment of a keyword's first card, "" where there is none."""
-        return next(
-            (card.comment for card in self.cards if card.keyword == keyword), ""
-        )
+        return next((card.comment for card in self.cards if card.keyword == keyword), "")
 
 
 def read_header(text: bytes) -> Header:
@@ -80,9 +78,7 @@ def _continue(cards: list[Card], values: dict[str, Any], card: Card) -> Card:
             continue
         if isinstance(before.value, str) and before.value.endswith("&"):
             joined = before.value[:-1] + card.value
-            cards[at] = Card(
-                before.keyword, joined, before.comment + card.comment, before.problem
-            )
+            cards[at] = Card(before.keyword, joined, before.comment + card.comment, before.problem)
             if values.get(before.keyword) == before.value:
                 values[before.keyword] = joined
             return Card("CONTINUE", None, "", card.problem)

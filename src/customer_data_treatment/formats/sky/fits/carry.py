@@ -61,9 +61,7 @@ class Carrier:
             "how text columns are padded, and the checksums of data units",
             "application/json",
         )
-        yield Carried(
-            PATCHES, "bytes that the values do not determine: odd cells, paddings, gaps"
-        )
+        yield Carried(PATCHES, "bytes that the values do not determine: odd cells, paddings, gaps")
         if any(table.layout.lists for table in self._tables.values()):
             yield Carried(OFFSETS, "where each variable-length cell lies in its heap")
         if self._images:
@@ -86,8 +84,7 @@ class Carrier:
         if name == HEADERS:
             for unit in self._units:
                 yield from (
-                    unit.header.text[at : at + _PIECE]
-                    for at in range(0, len(unit.header.text), _PIECE)
+                    unit.header.text[at : at + _PIECE] for at in range(0, len(unit.header.text), _PIECE)
                 )
         elif name == LAYOUT:
             yield json.dumps(self._layout(), sort_keys=True).encode("ascii")
@@ -112,17 +109,11 @@ class Carrier:
             yield self._pread(at, min(_PIECE, end - at))
 
     def _layout(self) -> dict[str, Any]:
-        summed = [
-            unit
-            for unit in self._units
-            if {"DATASUM", "CHECKSUM"} & set(unit.header.values)
-        ]
+        summed = [unit for unit in self._units if {"DATASUM", "CHECKSUM"} & set(unit.header.values)]
         return {
             "length": self._length,
             "gzip": self._gzipped,
-            "pads": {
-                name: table.text_pads() for name, table in sorted(self._tables.items())
-            },
+            "pads": {name: table.text_pads() for name, table in sorted(self._tables.items())},
             "datasum": {str(unit.index): self.datasum(unit) for unit in summed},
         }
 
@@ -141,9 +132,7 @@ class Carrier:
                 for at, piece in table.patches(table.text_pads()):
                     yield struct.pack("<IQI", unit.index, at, len(piece)) + piece
             if unit.kind != "compressed" and unit.end > unit.data + unit.size:
-                pad = self._pread(
-                    unit.data + unit.size, unit.end - unit.data - unit.size
-                )
+                pad = self._pread(unit.data + unit.size, unit.end - unit.data - unit.size)
                 if pad.strip(b" " if unit.kind == "ascii" else b"\0"):
                     yield struct.pack("<IQI", unit.index, unit.size, len(pad)) + pad
 

@@ -68,9 +68,7 @@ class ColumnSpec:
         if self.code in "CM":
             part = pa.float32() if self.code == "C" else pa.float64()
             return pa.struct([pa.field("re", part), pa.field("im", part)])
-        return pa.from_numpy_dtype(
-            np.dtype(self.unsigned or self.base.newbyteorder("="))
-        )
+        return pa.from_numpy_dtype(np.dtype(self.unsigned or self.base.newbyteorder("=")))
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -110,9 +108,7 @@ def specs_of(header: Header, index: int, where: str) -> tuple[ColumnSpec, ...]:
     return tuple(specs)
 
 
-def _spec(
-    header: Header, number: int, offset: int, taken: set[str], index: int, where: str
-) -> ColumnSpec:
+def _spec(header: Header, number: int, offset: int, taken: set[str], index: int, where: str) -> ColumnSpec:
     form = _TFORM.fullmatch(header.string(f"TFORM{number}").strip())
     if form is None:
         raise _invalid(index, where, f"TFORM{number} is missing or unknown")
@@ -138,9 +134,7 @@ def _spec(
             if code == "A"
             else repeat * np.dtype(_BASES[code]).itemsize
         )
-    shape, length = _cell_shape(
-        header.string(f"TDIM{number}"), code, repeat, bool(variable)
-    )
+    shape, length = _cell_shape(header.string(f"TDIM{number}"), code, repeat, bool(variable))
     factor, zero = (
         header.number(f"TSCAL{number}", 1.0),
         header.number(f"TZERO{number}", 0.0),
@@ -166,9 +160,7 @@ def _spec(
     )
 
 
-def _cell_shape(
-    tdim: str, code: str, repeat: int, variable: bool
-) -> tuple[tuple[int, ...], int]:
+def _cell_shape(tdim: str, code: str, repeat: int, variable: bool) -> tuple[tuple[int, ...], int]:
     """Return the shape of a cell, and the width of its strings for text."""
     said = re.fullmatch(r"\s*\(\s*(\d+(?:\s*,\s*\d+)*)\s*\)\s*", tdim)
     dims = [int(n) for n in said[1].split(",")] if said and not variable else []
@@ -218,9 +210,7 @@ def decode(spec: ColumnSpec, cells: "np.ndarray[Any, Any]") -> pa.Array:
 def _nest(flat: pa.Array, kind: pa.DataType) -> pa.Array:
     if not pa.types.is_fixed_size_list(kind):
         return flat
-    return pa.FixedSizeListArray.from_arrays(
-        _nest(flat, kind.value_type), kind.list_size
-    )
+    return pa.FixedSizeListArray.from_arrays(_nest(flat, kind.value_type), kind.list_size)
 
 
 def decode_values(spec: ColumnSpec, flat: "np.ndarray[Any, Any]") -> pa.Array:
@@ -231,11 +221,7 @@ def decode_values(spec: ColumnSpec, flat: "np.ndarray[Any, Any]") -> pa.Array:
     if spec.code in "CM":
         parts = [pa.array(np.array(part)) for part in (values.real, values.imag)]
         return pa.StructArray.from_arrays(parts, fields=list(spec.value_type))
-    mask = (
-        values == spec.null
-        if spec.null is not None and _fits(spec.null, values.dtype)
-        else None
-    )
+    mask = values == spec.null if spec.null is not None and _fits(spec.null, values.dtype) else None
     if spec.unsigned:
         values = _flip(values).view(spec.unsigned)
     return pa.array(values, mask=mask)
@@ -249,9 +235,7 @@ def _fits(value: int, dtype: "np.dtype[Any]") -> bool:
 def _flip(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Add or subtract half the range: the same as turning over the highest bit."""
     top = (
-        values.dtype.type(np.iinfo(values.dtype).min)
-        if values.dtype.kind == "i"
-        else values.dtype.type(128)
+        values.dtype.type(np.iinfo(values.dtype).min) if values.dtype.kind == "i" else values.dtype.type(128)
     )
     return np.bitwise_xor(values, top)
 
@@ -276,9 +260,7 @@ def text(flat: "np.ndarray[Any, Any]", length: int) -> pa.Array:
     return pc.ascii_rtrim(trimmed, characters=" ")
 
 
-def encode(
-    spec: ColumnSpec, cells: pa.Array, pad: bytes = b"\0"
-) -> "np.ndarray[Any, Any]":
+def encode(spec: ColumnSpec, cells: pa.Array, pad: bytes = b"\0") -> "np.ndarray[Any, Any]":
     """Return an Arrow array as (rows, width) bytes: the inverse of `decode`, text padded with `pad`."""
     rows = len(cells)
     flat = cells
@@ -287,9 +269,7 @@ def encode(
     if spec.width == 0:
         return np.zeros((rows, 0), np.uint8)
     if spec.code == "X":
-        bits = np.asarray(flat.to_numpy(zero_copy_only=False), dtype=bool).reshape(
-            rows, -1
-        )
+        bits = np.asarray(flat.to_numpy(zero_copy_only=False), dtype=bool).reshape(rows, -1)
         return np.packbits(bits, axis=1)
     if spec.code == "A":
         return fixed_text(flat, spec.length, pad).reshape(rows, -1)
@@ -300,9 +280,7 @@ def encode_values(spec: ColumnSpec, flat: pa.Array) -> "np.ndarray[Any, Any]":
     """Return a flat Arrow array of numbers or logicals as stored bytes."""
     if spec.code == "L":
         valid = np.asarray(flat.is_valid().to_numpy(zero_copy_only=False), bool)
-        true = np.asarray(
-            pc.fill_null(flat, False).to_numpy(zero_copy_only=False), bool
-        )
+        true = np.asarray(pc.fill_null(flat, False).to_numpy(zero_copy_only=False), bool)
         return np.where(valid, np.where(true, ord("T"), ord("F")), 0).astype(np.uint8)
     if spec.code in "CM":
         values = np.empty(len(flat), spec.base)
@@ -310,9 +288,7 @@ def encode_values(spec: ColumnSpec, flat: pa.Array) -> "np.ndarray[Any, Any]":
         values.imag = flat.field("im").to_numpy(zero_copy_only=False)
         return values.view(np.uint8)
     missing = flat.is_null().to_numpy(zero_copy_only=False) if flat.null_count else None
-    numbers = (pc.fill_null(flat, 0) if missing is not None else flat).to_numpy(
-        zero_copy_only=False
-    )
+    numbers = (pc.fill_null(flat, 0) if missing is not None else flat).to_numpy(zero_copy_only=False)
     if spec.unsigned:
         numbers = _flip(np.ascontiguousarray(numbers).view(spec.base.newbyteorder("=")))
     stored = np.array(numbers, dtype=spec.base)

@@ -41,16 +41,12 @@ class FitsDecoder:
         try:
             self._units = scan(self._pread, self._length, self._where)
             self._tables = {
-                unit.name: TableReader(
-                    layout_of(unit, self._where), self._pread, self._where
-                )
+                unit.name: TableReader(layout_of(unit, self._where), self._pread, self._where)
                 for unit in self._units
                 if unit.kind in ("table", "ascii")
             }
             self._images = {
-                unit.index: self._image_header(unit)
-                for unit in self._units
-                if unit.kind == "compressed"
+                unit.index: self._image_header(unit) for unit in self._units if unit.kind == "compressed"
             }
             self._carrier = Carrier(
                 self._units,
@@ -83,9 +79,7 @@ class FitsDecoder:
         from astropy.utils.exceptions import AstropyWarning
 
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", AstropyWarning
-            )  # the rules say what astropy would warn of
+            warnings.simplefilter("ignore", AstropyWarning)  # the rules say what astropy would warn of
             try:
                 if self._hdus is None:
                     self._hdus = fits.open(
@@ -117,9 +111,7 @@ class FitsDecoder:
             raise self._undecodable(unit.index, error) from error
         header = read_header(text)
         if header.integer("BITPIX") not in facts.DTYPES:
-            raise self._undecodable(
-                unit.index, ValueError("ZBITPIX is missing or unknown")
-            )
+            raise self._undecodable(unit.index, ValueError("ZBITPIX is missing or unknown"))
         return header
 
     def _facts(self) -> Dataset:
@@ -129,23 +121,14 @@ class FitsDecoder:
         for unit in self._units:
             made = self._fields_of(unit)
             fields += made
-            if (
-                isinstance(made[0] if made else None, ArrayField)
-                and unit.kind == "image"
-            ):
+            if isinstance(made[0] if made else None, ArrayField) and unit.kind == "image":
                 witnesses += facts.image_witnesses(made[0], unit.header)  # type: ignore[arg-type]
             if unit.name in self._tables:
                 witnesses += facts.column_witnesses(self._tables[unit.name].layout)
             if not made or unit.kind == "groups":
-                groups["" if unit.index == 0 and not made else unit.name] = (
-                    facts.attributes_of(unit.header)
-                )
+                groups["" if unit.index == 0 and not made else unit.name] = facts.attributes_of(unit.header)
         compressed = sorted(
-            {
-                unit.header.string("ZCMPTYPE")
-                for unit in self._units
-                if unit.kind == "compressed"
-            }
+            {unit.header.string("ZCMPTYPE") for unit in self._units if unit.kind == "compressed"}
         )
         return Dataset(
             format="FITS",
@@ -157,9 +140,7 @@ class FitsDecoder:
             findings=tuple(self._findings()),
             witnesses=tuple(witnesses),
             metadata=facts.metadata_of([unit.header for unit in self._units]),
-            source_compression="gzip"
-            if self._gzipped
-            else ", ".join(compressed) or None,
+            source_compression="gzip" if self._gzipped else ", ".join(compressed) or None,
         )
 
     def _fields_of(self, unit: Unit) -> list[Field]:
@@ -169,20 +150,13 @@ class FitsDecoder:
             shape = unit.shape
             axes = len(shape)
             tile = tuple(
-                unit.header.integer(
-                    f"ZTILE{axes - at}", shape[at] if at == axes - 1 else 1
-                )
-                or 1
+                unit.header.integer(f"ZTILE{axes - at}", shape[at] if at == axes - 1 else 1) or 1
                 for at in range(axes)
             )
             return [facts.image_field(unit, self._images[unit.index], shape, tile)]
         if unit.kind == "groups":
             return list(facts.group_fields(unit))
-        return (
-            [facts.table_field(self._tables[unit.name].layout)]
-            if unit.name in self._tables
-            else []
-        )
+        return [facts.table_field(self._tables[unit.name].layout)] if unit.name in self._tables else []
 
     def _findings(self) -> Iterator[Finding]:
         for unit in self._units:
@@ -200,39 +174,27 @@ class FitsDecoder:
         """Return the stored numbers of a box of an image."""
         unit = self._by_name.get(name)
         if unit is None:  # random groups: NAME/parameters or NAME/data
-            return self._read_groups(
-                self._by_name[name.rpartition("/")[0]], name.endswith("/data"), box
-            )
+            return self._read_groups(self._by_name[name.rpartition("/")[0]], name.endswith("/data"), box)
         if unit.kind == "compressed":
             return self._read_compressed(unit, box)
         dtype = np.dtype(facts.DTYPES[unit.header.integer("BITPIX") or 8])
-        return raw.read_box(
-            self._file.fileno(), unit.data, unit.shape, dtype, box, where=self._where
-        )
+        return raw.read_box(self._file.fileno(), unit.data, unit.shape, dtype, box, where=self._where)
 
     def _read_compressed(self, unit: Unit, box: Box) -> "np.ndarray[Any, Any]":
-        dtype = np.dtype(
-            facts.DTYPES[self._images[unit.index].integer("BITPIX") or 8]
-        ).newbyteorder("=")
+        dtype = np.dtype(facts.DTYPES[self._images[unit.index].integer("BITPIX") or 8]).newbyteorder("=")
         shape = tuple(part.stop - part.start for part in box)
         if 0 in shape:
             return np.empty(shape, dtype)
         hdu = self._compressed(unit.index)
         try:
             values = np.ascontiguousarray(hdu.section[box], dtype=dtype)
-        except (
-            Exception
-        ) as error:  # astropy and its C codecs raise anything on damaged tiles
+        except Exception as error:  # astropy and its C codecs raise anything on damaged tiles
             raise self._undecodable(unit.index, error) from error
-        mapped = getattr(
-            self._hdus._file, "_mmap", None
-        )  # mapped pages count as ours: let them go
+        mapped = getattr(self._hdus._file, "_mmap", None)  # mapped pages count as ours: let them go
         if mapped is not None:
             mapped.madvise(mmap.MADV_DONTNEED)
         if values.shape != shape:
-            raise self._undecodable(
-                unit.index, ValueError("its tiles do not fill the image")
-            )
+            raise self._undecodable(unit.index, ValueError("its tiles do not fill the image"))
         return values
 
     def _read_groups(self, unit: Unit, data: bool, box: Box) -> "np.ndarray[Any, Any]":
@@ -241,9 +203,7 @@ class FitsDecoder:
         shape = unit.shape if data else (parameters,)
         group = (parameters + int(np.prod(unit.shape))) * dtype.itemsize
         start = unit.data + (parameters * dtype.itemsize if data else 0)
-        out = np.empty(
-            [part.stop - part.start for part in box], dtype.newbyteorder("=")
-        )
+        out = np.empty([part.stop - part.start for part in box], dtype.newbyteorder("="))
         for at in range(box[0].start, box[0].stop):
             out[at - box[0].start] = raw.read_box(
                 self._file.fileno(),

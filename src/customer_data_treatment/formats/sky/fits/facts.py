@@ -28,9 +28,7 @@ _SKY = re.compile(
     r"(^|_)(RA|DEC|GLON|GLAT|ELON|ELAT|RA_?J?2000|DEC?_?J?2000|RAJ2000|DEJ2000)(_|\d|$)",
     re.IGNORECASE,
 )
-_CELESTIAL = re.compile(
-    r"^(RA|DEC|.LON|.LAT|..LN|..LT)\b|^(RA|DEC|.LON|.LAT)-", re.IGNORECASE
-)
+_CELESTIAL = re.compile(r"^(RA|DEC|.LON|.LAT|..LN|..LT)\b|^(RA|DEC|.LON|.LAT)-", re.IGNORECASE)
 _ROUNDING = 1e-6  # header numbers carry at least six digits
 
 
@@ -41,16 +39,10 @@ def attributes_of(header: Header) -> dict[str, Any]:
     for card in header.cards:
         if card.keyword in ("COMMENT", "HISTORY"):
             lines.setdefault(card.keyword, []).append(card.comment.rstrip())
-        elif (
-            card.value is not None
-            and not _STRUCTURE.fullmatch(card.keyword)
-            and card.keyword not in out
-        ):
+        elif card.value is not None and not _STRUCTURE.fullmatch(card.keyword) and card.keyword not in out:
             value = card.value
             large = type(value) is int and not -(1 << 63) <= value < 1 << 63
-            out[card.keyword] = (
-                str(value) if isinstance(value, complex) or large else value
-            )
+            out[card.keyword] = str(value) if isinstance(value, complex) or large else value
     return out | {keyword: "\n".join(text) for keyword, text in lines.items()}
 
 
@@ -93,9 +85,7 @@ def _spatial(header: Header, axes: int) -> tuple[int, int] | None:
     """Return the last two axes where they are a picture: a plain 2-D image, or celestial by CTYPE."""
     said = [header.string(f"CTYPE{n}") for n in (1, 2)]
     celestial = all(_CELESTIAL.match(text) for text in said)
-    plain = axes == 2 and all(
-        text == "" or text.upper() in ("LINEAR", "PIXEL", "X", "Y") for text in said
-    )
+    plain = axes == 2 and all(text == "" or text.upper() in ("LINEAR", "PIXEL", "X", "Y") for text in said)
     return (axes - 2, axes - 1) if axes >= 2 and (celestial or plain) else None
 
 
@@ -125,10 +115,7 @@ def table_field(layout: Layout) -> TableField:
     return TableField(
         name=layout.unit.name,
         schema=layout.schema,
-        columns=tuple(
-            Column(s.name, _column_role(s), s.units, s.description)
-            for s in layout.shown
-        ),
+        columns=tuple(Column(s.name, _column_role(s), s.units, s.description) for s in layout.shown),
         rows=layout.rows,
         attributes=attributes | ({"scale": scaled} if scaled else {}),
     )
@@ -144,18 +131,10 @@ def _column_role(spec: ColumnSpec | TextColumn) -> Role:
         "E": "float",
         "D": "float",
     }
-    kind = (
-        "float"
-        if isinstance(spec, TextColumn) and spec.code == "F"
-        else kinds.get(spec.code, "integer")
-    )
+    kind = "float" if isinstance(spec, TextColumn) and spec.code == "F" else kinds.get(spec.code, "integer")
     if kind == "integer" and _MASK.search(spec.name):
         return Role.MASK
-    if (
-        kind in ("float", "integer")
-        and _SKY.search(spec.name)
-        and "ERR" not in spec.name.upper()
-    ):
+    if kind in ("float", "integer") and _SKY.search(spec.name) and "ERR" not in spec.name.upper():
         return Role.COORDINATE
     return role_of(spec.name, kind, spec.units)
 
@@ -169,9 +148,7 @@ def image_witnesses(field: ArrayField, header: Header) -> list[Witness]:
         if type(value) in (int, float):
             stored = (value - zero) / factor if field.scale else value
             fact = "min" if low == (factor > 0) else "max"
-            out.append(
-                Witness(field.name, fact, stored, f"keyword {keyword}", _ROUNDING)
-            )
+            out.append(Witness(field.name, fact, stored, f"keyword {keyword}", _ROUNDING))
     return out
 
 
@@ -185,11 +162,7 @@ def column_witnesses(layout: Layout) -> list[Witness]:
         ("TLMAX", "maximum", "minimum"),
     )
     for spec in layout.shown:
-        if (
-            spec.code in "ALXCM"
-            or spec.variable
-            or (isinstance(spec, ColumnSpec) and spec.shape)
-        ):
+        if spec.code in "ALXCM" or spec.variable or (isinstance(spec, ColumnSpec) and spec.shape):
             continue
         factor, zero = spec.scale or (1.0, 0.0)
         for keyword, fact, flipped in facts:
@@ -214,12 +187,7 @@ def metadata_of(headers: list[Header]) -> dict[str, str]:
 
     def first(*keywords: str) -> str:
         return next(
-            (
-                h.string(k).strip()
-                for k in keywords
-                for h in headers
-                if h.string(k).strip()
-            ),
+            (h.string(k).strip() for k in keywords for h in headers if h.string(k).strip()),
             "",
         )
 

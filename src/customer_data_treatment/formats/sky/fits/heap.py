@@ -14,25 +14,19 @@ _SPAN = 16 << 20
 Spans = list[tuple[int, int]]
 
 
-def descriptors(
-    spec: ColumnSpec, cells: "np.ndarray[Any, Any]"
-) -> "np.ndarray[Any, Any]":
+def descriptors(spec: ColumnSpec, cells: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Return (rows, 2) counts and heap offsets of a column's raw cells."""
     kind = ">i4" if spec.variable == 8 else ">i8"
     return np.ascontiguousarray(cells).view(kind).reshape(-1, 2).astype(np.int64)
 
 
-def encode_descriptors(
-    spec: ColumnSpec, pairs: "np.ndarray[Any, Any]"
-) -> "np.ndarray[Any, Any]":
+def encode_descriptors(spec: ColumnSpec, pairs: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Return counts and offsets as the raw cells that hold them."""
     stored = np.ascontiguousarray(pairs.astype(">i4" if spec.variable == 8 else ">i8"))
     return stored.view(np.uint8).reshape(len(pairs), -1)
 
 
-def expect_inside(
-    spec: ColumnSpec, pairs: "np.ndarray[Any, Any]", heap: int, row: int, where: str
-) -> None:
+def expect_inside(spec: ColumnSpec, pairs: "np.ndarray[Any, Any]", heap: int, row: int, where: str) -> None:
     """Raise CustomerError (corrupt) naming the first row whose descriptor points outside the heap."""
     counts, offsets = pairs[:, 0], pairs[:, 1]
     size = spec.heap_bytes(np.clip(counts, 0, 1 << 40))
@@ -50,9 +44,7 @@ def expect_inside(
         )
 
 
-def gather(
-    spec: ColumnSpec, pairs: "np.ndarray[Any, Any]", read: Callable[[int, int], bytes]
-) -> pa.Array:
+def gather(spec: ColumnSpec, pairs: "np.ndarray[Any, Any]", read: Callable[[int, int], bytes]) -> pa.Array:
     """Return the lists that descriptors point to; `read(offset, size)` gives bytes of the heap.
 
     Neighbouring cells are read together, at most 16 MiB more than they hold.
@@ -83,22 +75,15 @@ def _cut(
 ) -> Any:
     if starts[0] == 0 and bool((starts[1:] == starts[:-1] + sizes[:-1]).all()):
         return span
-    return np.concatenate(
-        [span[at : at + n] for at, n in zip(starts, sizes, strict=True)]
-    )
+    return np.concatenate([span[at : at + n] for at, n in zip(starts, sizes, strict=True)])
 
 
-def _lists(
-    spec: ColumnSpec, counts: Any, sizes: Any, flat: "np.ndarray[Any, Any]"
-) -> pa.Array:
+def _lists(spec: ColumnSpec, counts: Any, sizes: Any, flat: "np.ndarray[Any, Any]") -> pa.Array:
     if spec.code == "A":
         ends = np.cumsum(sizes)
         raw = flat.tobytes()
         return pa.array(
-            [
-                raw[end - n : end].decode("latin-1")
-                for end, n in zip(ends, sizes, strict=True)
-            ],
+            [raw[end - n : end].decode("latin-1") for end, n in zip(ends, sizes, strict=True)],
             pa.string(),
         )
     if spec.code == "X":
@@ -118,28 +103,21 @@ def scatter(spec: ColumnSpec, cells: pa.Array) -> tuple["np.ndarray[Any, Any]", 
     if spec.code == "A":
         items = [(item or "").encode("latin-1") for item in cells.to_pylist()]
         return np.array([len(item) for item in items], np.int64), b"".join(items)
-    counts = np.asarray(
-        cells.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), np.int64
-    )
+    counts = np.asarray(cells.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), np.int64)
     flat = cells.flatten()
     if spec.code == "X":
         bits = np.asarray(flat.to_numpy(zero_copy_only=False), np.uint8)
         ends = np.cumsum(counts)
         return counts, b"".join(
-            np.packbits(bits[end - n : end]).tobytes()
-            for end, n in zip(ends, counts, strict=True)
+            np.packbits(bits[end - n : end]).tobytes() for end, n in zip(ends, counts, strict=True)
         )
     return counts, columns.encode_values(spec, flat).tobytes()
 
 
-def join_spans(
-    spans: Spans, starts: "np.ndarray[Any, Any]", sizes: "np.ndarray[Any, Any]"
-) -> Spans:
+def join_spans(spans: Spans, starts: "np.ndarray[Any, Any]", sizes: "np.ndarray[Any, Any]") -> Spans:
     """Return sorted spans [start, end) with more added and neighbours merged."""
     used = sizes > 0
-    added = sorted(
-        zip(starts[used].tolist(), (starts + sizes)[used].tolist(), strict=True)
-    )
+    added = sorted(zip(starts[used].tolist(), (starts + sizes)[used].tolist(), strict=True))
     merged: Spans = []
     for start, end in sorted(spans + _coalesce(added)):
         if merged and start <= merged[-1][1]:

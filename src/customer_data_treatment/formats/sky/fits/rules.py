@@ -50,19 +50,9 @@ def header_rules(units: list[Unit]) -> list[RuleCount]:
         for number, card in enumerate(unit.header.cards, 1)
         if card.problem
     ]
-    twice = [
-        (unit.index, keyword) for unit in units for keyword in _repeated(unit.header)
-    ]
-    grave = [
-        f"HDU {index}, {keyword}"
-        for index, keyword in twice
-        if _STRUCTURAL.fullmatch(keyword)
-    ]
-    plain = [
-        f"HDU {index}, {keyword}"
-        for index, keyword in twice
-        if not _STRUCTURAL.fullmatch(keyword)
-    ]
+    twice = [(unit.index, keyword) for unit in units for keyword in _repeated(unit.header)]
+    grave = [f"HDU {index}, {keyword}" for index, keyword in twice if _STRUCTURAL.fullmatch(keyword)]
+    plain = [f"HDU {index}, {keyword}" for index, keyword in twice if not _STRUCTURAL.fullmatch(keyword)]
     order = [f"HDU {unit.index}: {what}" for unit in units if (what := _order(unit))]
     scored, validity = RuleKind.SCORED, Dimension.VALIDITY
     return [
@@ -75,11 +65,7 @@ def header_rules(units: list[Unit]) -> list[RuleCount]:
 
 def _repeated(header: Header) -> list[str]:
     counts = Counter(card.keyword for card in header.cards)
-    return [
-        keyword
-        for keyword, count in counts.items()
-        if count > 1 and not _REPEATABLE.fullmatch(keyword)
-    ]
+    return [keyword for keyword, count in counts.items() if count > 1 and not _REPEATABLE.fullmatch(keyword)]
 
 
 def _order(unit: Unit) -> str:
@@ -94,11 +80,7 @@ def _order(unit: Unit) -> str:
     values = unit.header.values
     if found != expected:
         wrong = next(
-            (
-                k
-                for k, f in zip(expected, [*found, *[""] * len(expected)], strict=False)
-                if k != f
-            ),
+            (k for k, f in zip(expected, [*found, *[""] * len(expected)], strict=False) if k != f),
             "",
         )
         return f"{wrong} is not where it must stand"
@@ -128,9 +110,7 @@ def layout_rules(units: list[Unit], pread: Reader, length: int) -> list[RuleCoun
         text = unit.header.text
         if text[_end_of(text) :].strip(b" "):
             dirty.append(f"HDU {unit.index}, header behind END")
-    extra = (
-        [f"{length - last.end} bytes from byte {last.end}"] if length > last.end else []
-    )
+    extra = [f"{length - last.end} bytes from byte {last.end}"] if length > last.end else []
     validity, scored = Dimension.VALIDITY, RuleKind.SCORED
     return [
         *_count("fits-whole-blocks", validity, scored, 1, short, f"the file is no multiple of {BLOCK} bytes: its last padding is cut"),
@@ -146,9 +126,7 @@ def _end_of(text: bytes) -> int:
     return len(text)
 
 
-def checksum_rules(
-    units: list[Unit], pread: Reader, datasum: Callable[[Unit], int]
-) -> list[RuleCount]:
+def checksum_rules(units: list[Unit], pread: Reader, datasum: Callable[[Unit], int]) -> list[RuleCount]:
     """Return the counts of DATASUM and CHECKSUM, each recomputed over the bytes of its unit."""
     stated, wrong = 0, []
     for unit in units:

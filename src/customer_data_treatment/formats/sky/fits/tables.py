@@ -43,11 +43,7 @@ class Layout:
     @property
     def lists(self) -> tuple[ColumnSpec, ...]:
         """Return the columns whose values lie in the heap."""
-        return tuple(
-            spec
-            for spec in self.shown
-            if isinstance(spec, ColumnSpec) and spec.variable
-        )
+        return tuple(spec for spec in self.shown if isinstance(spec, ColumnSpec) and spec.variable)
 
 
 def layout_of(unit: Unit, where: str) -> Layout:
@@ -89,9 +85,7 @@ class TableReader:
         step = max(1, _BATCH // max(1, layout.row_bytes))
         for first in range(0, layout.rows, step):
             count = min(step, layout.rows - first)
-            data = self._pread(
-                layout.unit.data + first * layout.row_bytes, count * layout.row_bytes
-            )
+            data = self._pread(layout.unit.data + first * layout.row_bytes, count * layout.row_bytes)
             raw = np.frombuffer(data, np.uint8).reshape(count, layout.row_bytes)
             pairs = {}
             held = np.zeros(count, np.int64)
@@ -140,11 +134,7 @@ class TableReader:
         pads: dict[str, str] = {}
         for rows in self.rows():
             for spec in self.layout.shown:
-                if (
-                    isinstance(spec, ColumnSpec)
-                    and spec.code == "A"
-                    and not spec.variable
-                ):
+                if isinstance(spec, ColumnSpec) and spec.code == "A" and not spec.variable:
                     part = cells(spec, rows.raw[:1000])
                     if int((part == 32).sum()) > int((part == 0).sum()):
                         pads[spec.name] = " "
@@ -160,13 +150,10 @@ class TableReader:
             yield from _differences(layout, rows, written)
             for spec in layout.lists:
                 pairs = rows.pairs[spec.name]
-                spans = heap.join_spans(
-                    spans, pairs[:, 1], spec.heap_bytes(pairs[:, 0])
-                )
+                spans = heap.join_spans(spans, pairs[:, 1], spec.heap_bytes(pairs[:, 0]))
         body = layout.rows * layout.row_bytes
         holes = [(body, layout.heap_offset)] + [
-            (layout.heap_offset + a, layout.heap_offset + b)
-            for a, b in heap.gaps(spans, layout.heap_bytes)
+            (layout.heap_offset + a, layout.heap_offset + b) for a, b in heap.gaps(spans, layout.heap_bytes)
         ]
         for start, end in holes:
             for at in range(start, end, _PIECE):
@@ -182,16 +169,12 @@ class TableReader:
             for at, spec in enumerate(self.layout.lists):
                 pairs = rows.pairs[spec.name]
                 stops = pairs[:, 1] + spec.heap_bytes(pairs[:, 0])
-                steps[:, at] = pairs[:, 1] - np.concatenate(
-                    [ends[at : at + 1], stops[:-1]]
-                )
+                steps[:, at] = pairs[:, 1] - np.concatenate([ends[at : at + 1], stops[:-1]])
                 ends[at] = stops[-1]
             yield steps.tobytes()
 
 
-def cells(
-    spec: ColumnSpec | TextColumn, raw: "np.ndarray[Any, Any]"
-) -> "np.ndarray[Any, Any]":
+def cells(spec: ColumnSpec | TextColumn, raw: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Return a column's bytes in (rows, row_bytes) raw rows."""
     return raw[:, spec.offset : spec.offset + spec.width]
 
@@ -223,16 +206,12 @@ def encode_rows(
         elif spec.variable:
             part = heap.encode_descriptors(spec, pairs[spec.name])
         else:
-            part = columns.encode(
-                spec, values, pads.get(spec.name, "\0").encode("ascii")
-            )
+            part = columns.encode(spec, values, pads.get(spec.name, "\0").encode("ascii"))
         out[:, spec.offset : spec.offset + spec.width] = part
     return out
 
 
-def _differences(
-    layout: Layout, rows: Rows, written: "np.ndarray[Any, Any]"
-) -> Iterator[Patch]:
+def _differences(layout: Layout, rows: Rows, written: "np.ndarray[Any, Any]") -> Iterator[Patch]:
     """Yield the cells, and the bytes between columns, that differ."""
     if np.array_equal(rows.raw, written):
         return
@@ -243,9 +222,7 @@ def _differences(
         pieces.append((spec.offset, spec.width))
     pieces += [(int(at), 1) for at in np.flatnonzero(~covered)]
     for start, width in sorted(pieces):
-        differ = (
-            rows.raw[:, start : start + width] != written[:, start : start + width]
-        ).any(axis=1)
+        differ = (rows.raw[:, start : start + width] != written[:, start : start + width]).any(axis=1)
         for row in np.flatnonzero(differ).tolist():
             yield (
                 (rows.first + row) * layout.row_bytes + start,

@@ -11,9 +11,7 @@ _BITPIX = (8, 16, 32, 64, -32, -64)
 _LONGEST_HEADER = 64 << 20
 _LARGEST = 1 << 62
 
-Reader = Callable[
-    [int, int], bytes
-]  # the bytes (offset, size), fewer at the end of the file
+Reader = Callable[[int, int], bytes]  # the bytes (offset, size), fewer at the end of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +66,7 @@ def axes_of(header: Header, letter: str = "") -> list[int]:
     return axes
 
 
-def unit_of(
-    index: int, offset: int, header: Header, taken: set[str], where: str
-) -> Unit:
+def unit_of(index: int, offset: int, header: Header, taken: set[str], where: str) -> Unit:
     """Return the unit that a header describes; raise CustomerError (corrupt, absurd-header)."""
     try:
         kind, size = _kind_and_size(index, header)
@@ -95,26 +91,13 @@ def _kind_and_size(index: int, header: Header) -> tuple[str, int]:
     if bitpix not in _BITPIX or bitpix is None:
         raise ValueError("BITPIX is missing or none of 8, 16, 32, 64, -32, -64")
     axes = axes_of(header)
-    groups = (
-        index == 0
-        and bool(axes)
-        and axes[0] == 0
-        and header.values.get("GROUPS") is True
-    )
+    groups = index == 0 and bool(axes) and axes[0] == 0 and header.values.get("GROUPS") is True
     parameters, count = header.integer("PCOUNT", 0) or 0, header.integer("GCOUNT", 1)
     if index == 0 and not groups:
         parameters, count = 0, 1
     if parameters < 0 or count is None or count < 0:
         raise ValueError("PCOUNT or GCOUNT is negative")
-    values = (
-        prod(axes[1:])
-        if groups and len(axes) > 1
-        else 0
-        if groups
-        else prod(axes)
-        if axes
-        else 0
-    )
+    values = prod(axes[1:]) if groups and len(axes) > 1 else 0 if groups else prod(axes) if axes else 0
     size = abs(bitpix) // 8 * count * (parameters + values) if axes else 0
     extension = header.string("XTENSION") if index else "IMAGE"
     if not axes or (size == 0 and extension not in ("BINTABLE", "TABLE", "IMAGE")):
@@ -146,9 +129,7 @@ def _name(index: int, header: Header, taken: set[str]) -> str:
 
 def find_end(block: bytes) -> bool:
     """Return whether a block of 2880 bytes holds the END card."""
-    return any(
-        block[at : at + 8].rstrip() == b"END" for at in range(0, len(block), CARD)
-    )
+    return any(block[at : at + 8].rstrip() == b"END" for at in range(0, len(block), CARD))
 
 
 def parse_units(text: bytes, where: str) -> list[Unit]:
@@ -161,9 +142,7 @@ def parse_units(text: bytes, where: str) -> list[Unit]:
         while not find_end(text[stop : stop + BLOCK]):
             stop += BLOCK
             if stop >= len(text):
-                raise CustomerError(
-                    "a carried FITS header has no END", code="corrupt", where=where
-                )
+                raise CustomerError("a carried FITS header has no END", code="corrupt", where=where)
         stop += BLOCK
         unit = unit_of(len(units), offset, read_header(text[at:stop]), taken, where)
         units.append(unit)

@@ -36,27 +36,17 @@ def write(package: RestoreSource, target: Path) -> None:
 
 
 class _Writer:
-    def __init__(
-        self, package: RestoreSource, layout: dict[str, Any], where: str
-    ) -> None:
+    def __init__(self, package: RestoreSource, layout: dict[str, Any], where: str) -> None:
         self._package = package
         self._layout = layout
         self._where = where
         self._units = parse_units(package.carried(carry.HEADERS), where)
         carried = {item.name for item in package.dataset.carried}
-        images = (
-            _split(package.carried(carry.IMAGES)) if carry.IMAGES in carried else []
-        )
+        images = _split(package.carried(carry.IMAGES)) if carry.IMAGES in carried else []
         compressed = [unit.index for unit in self._units if unit.kind == "compressed"]
         self._images = dict(zip(compressed, images, strict=True))
-        self._trailer = (
-            package.carried(carry.TRAILER) if carry.TRAILER in carried else b""
-        )
-        self._offsets = (
-            _Stream(package.carried(carry.OFFSETS))
-            if carry.OFFSETS in carried
-            else None
-        )
+        self._trailer = package.carried(carry.TRAILER) if carry.TRAILER in carried else b""
+        self._offsets = _Stream(package.carried(carry.OFFSETS)) if carry.OFFSETS in carried else None
         self._data: dict[int, int] = {}  # where each unit's data starts in the new file
 
     def write(self, file: BinaryIO) -> None:
@@ -68,15 +58,11 @@ class _Writer:
             start = self._data[unit.index] = file.tell()
             self._write_data(file, unit)
             used = file.seek(0, 2) - start
-            file.write(
-                (b" " if unit.kind == "ascii" else b"\0") * (padded(used) - used)
-            )
+            file.write((b" " if unit.kind == "ascii" else b"\0") * (padded(used) - used))
         self._patch(file)
         end = file.seek(0, 2)
         if not self._images:
-            cut = min(
-                end, self._layout["length"]
-            )  # the source's last padding may be cut
+            cut = min(end, self._layout["length"])  # the source's last padding may be cut
             if cut > end - BLOCK:
                 end = file.truncate(cut)
         file.seek(end)
@@ -128,18 +114,11 @@ class _Writer:
             pairs = {}
             if layout.lists and self._offsets is not None:
                 size = 8 * len(layout.lists) * batch.num_rows
-                steps = np.frombuffer(self._offsets.read(size), "<i8").reshape(
-                    batch.num_rows, -1
-                )
+                steps = np.frombuffer(self._offsets.read(size), "<i8").reshape(batch.num_rows, -1)
                 for number, spec in enumerate(layout.lists):
                     counts, values = heap.scatter(spec, batch.column(spec.name))
                     sizes = spec.heap_bytes(counts)
-                    places = (
-                        ends[number]
-                        + np.cumsum(steps[:, number])
-                        + np.cumsum(sizes)
-                        - sizes
-                    )
+                    places = ends[number] + np.cumsum(steps[:, number]) + np.cumsum(sizes) - sizes
                     if len(counts):
                         ends[number] = int(places[-1] + sizes[-1])
                     pairs[spec.name] = np.stack([counts, places], axis=1)
@@ -163,9 +142,7 @@ class _Writer:
             file.seek(place)
             file.write(piece)
 
-    def _renew(
-        self, file: BinaryIO, unit: Unit, at: int, header: Header, end: int
-    ) -> None:
+    def _renew(self, file: BinaryIO, unit: Unit, at: int, header: Header, end: int) -> None:
         """Renew the checksums of a unit whose data are no longer the source's bytes."""
         before = self._layout["datasum"].get(str(unit.index))
         if before is None:
@@ -187,9 +164,7 @@ class _Writer:
         file.write(text)
 
 
-def _fill_heap(
-    file: BinaryIO, start: int, places: Any, sizes: Any, values: bytes
-) -> None:
+def _fill_heap(file: BinaryIO, start: int, places: Any, sizes: Any, values: bytes) -> None:
     if len(places) and bool((places[1:] == places[:-1] + sizes[:-1]).all()):
         file.seek(start + int(places[0]))
         file.write(values)
@@ -205,11 +180,7 @@ def _fill_heap(
 def _same_value(layout: Layout, at: int, ours: bytes, written: bytes) -> bool:
     column = at % layout.row_bytes
     for spec in layout.shown:
-        if (
-            isinstance(spec, TextColumn)
-            and spec.offset == column
-            and spec.code in "FED"
-        ):
+        if isinstance(spec, TextColumn) and spec.offset == column and spec.code in "FED":
             pair = [
                 asciitable.decode(spec, np.frombuffer(text, np.uint8).reshape(1, -1))
                 for text in (ours, written)

@@ -1,0 +1,75 @@
+"""Which codecs an array needs, which are missing, and which values are never opened."""
+
+import numcodecs.registry
+import zarr
+
+from .listing import ArrayNode
+
+
+def unmodelled(node: ArrayNode) -> str | None:
+    """Return what an array's values are where they must not be opened: Python objects but for plain text."""
+    if node.version == 2 and node.document.get("dtype") == "|O":
+        filters = node.document.get("filters") or []
+        codec = filters[0].get("id") if filters and isinstance(filters[0], dict) else None
+        return None if codec == "vlen-utf8" else f"objects of codec {codec!r}"
+    said = node.document.get("dtype")
+    if node.version == 2 and isinstance(said, str) and said[1:] in ("f12", "f16", "c24", "c32"):
+        return f"values of type {said}"
+    return None
+
+
+def missing_codec(node: ArrayNode) -> str | None:
+    """Return the first codec of an array that is not installed."""
+    if node.version == 2:
+        said = [node.document.get("compressor"), *(node.document.get("filters") or [])]
+        for codec in said:
+            name = codec.get("id") if isinstance(codec, dict) else None
+            if name is not None and not _known_v2(str(name)):
+                return str(name)
+        return None
+    for codec in node.document.get("codecs") or []:
+        name = codec.get("name") if isinstance(codec, dict) else codec
+        if isinstance(name, str) and not _known_v3(name):
+            return name
+    return None
+
+
+def _known_v2(name: str) -> bool:
+    try:
+        numcodecs.registry.get_codec({"id": name})
+    except Exception as error:  # noqa: BLE001  (a codec's constructor raises anything)
+        return "not available" not in str(error) and "UnknownCodec" not in type(error).__name__
+    return True
+
+
+def _known_v3(name: str) -> bool:
+    try:
+        zarr.registry.get_codec_class(name)
+    except Exception:  # noqa: BLE001  (zarr raises anything for a name it lacks)
+        return False
+    return True
+
+
+def compression_of(arrays: tuple[ArrayNode, ...]) -> str | None:
+    """Return the names of the codecs that compress the arrays, None where there are none."""
+    names: set[str] = set()
+    for node in arrays:
+        if node.version == 2:
+            said = [node.document.get("compressor")]
+        else:
+            said = [codec for codec in node.document.get("codecs") or []]
+            for codec in list(said):
+                inner = (codec.get("configuration") or {}).get("codecs") if isinstance(codec, dict) else None
+                said += inner or []
+        for codec in said:
+            name = str(codec.get("id") or codec.get("name") or "") if isinstance(codec, dict) else ""
+            names |= {name} - {
+                "",
+                "bytes",
+                "transpose",
+                "crc32c",
+                "sharding_indexed",
+                "vlen-utf8",
+                "vlen-bytes",
+            }
+    return ", ".join(sorted(names)) or None
