@@ -283,8 +283,8 @@ def _range(ordered: "np.ndarray[Any, Any]", tail: float = _TAIL, stretch: float 
     inner = inner_high / 2 - inner_low / 2
     if inner <= 0:
         return low, high
-    low = low if inner_low / 2 - low / 2 <= stretch * inner else inner_low - inner / 10
-    high = high if high / 2 - inner_high / 2 <= stretch * inner else inner_high + inner / 10
+    low = low if inner_low / 2 - low / 2 <= stretch * inner else inner_low - stretch * inner
+    high = high if high / 2 - inner_high / 2 <= stretch * inner else inner_high + stretch * inner
     return low, high
 
 

@@ -152,12 +152,12 @@ def _gates(body: Mapping[str, Any]) -> list[Row]:
 
 
 def _dimensions(body: Mapping[str, Any]) -> list[Row]:
-    messages = {check["name"]: check["message"] for check in body.get("checks", ())}
+    checks = {check["name"]: check for check in body.get("checks", ())}
     rows = []
     for name, question in wording.DIMENSIONS.items():
         entry = (body.get("dimensions") or {}).get(name) or {}
         score, decided = entry.get("score"), entry.get("check")
-        why = f"{decided}: {messages[decided]}" if decided in messages else decided or ""
+        why = _decisive(checks[decided]) if decided in checks else decided or ""
         rows.append(
             {
                 "name": name.capitalize(),
@@ -170,6 +170,16 @@ def _dimensions(body: Mapping[str, Any]) -> list[Row]:
             }
         )
     return rows
+
+
+def _decisive(check: Mapping[str, Any]) -> str:
+    """Say what the deciding check counted: its message speaks of violations, so only with one."""
+    examined = f"{number(check['examined'])} examined"
+    if check["examined"] < check["scope"]:
+        examined += f" of {number(check['scope'])}"
+    if not check["violations"]:
+        return f"{check['name']}: none violates, {examined}"
+    return f"{check['name']}: {check['message']}; {number(check['violations'])} of {examined}"
 
 
 def _check(check: Mapping[str, Any]) -> Row:
@@ -267,7 +277,7 @@ def _facts(body: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Row]:
     encodings = [field.get("encoding") or {} for field in body.get("fields", ())]
     codecs = sorted({str(encoding["codec"]) for encoding in encodings if encoding.get("codec")})
     versions = ", ".join(
-        f"{name} {version}" for name, version in sorted((plan.get("libraries") or {}).items())
+        f"{name} {version}" for name, version in sorted((plan.get("versions") or {}).items())
     )
     rest = f", {plural(source['files'], 'file')}" if source.get("files", 1) != 1 else ""
     rows = [
@@ -325,7 +335,7 @@ def _standard(entry: Mapping[str, Any]) -> Row:
     met, of = entry["met"], entry["of"]
     return {
         "sentence": f"{met} of {of} machine-checkable requirements of {entry['standard']} met.",
-        "missing": ", ".join(str(name) for name in entry.get("missing", ())),
+        "missing": [str(name) for name in entry.get("missing", ())],
     }
 
 
