@@ -97,5 +97,5 @@ def _piece(data: "np.ndarray[Any, Any]", offsets: "np.ndarray[Any, Any]") -> Bit
             cells = cells[left > 8]
     for cell in np.flatnonzero(~short).tolist():
         whole = taken[int(starts[cell]) : int(starts[cell]) + int(lengths[cell])]
-        bits[cell] = np.frombuffer(blake2b(memoryview(whole), digest_size=8).digest(), dtype="<u8")[0]
+        bits[cell] = np.frombuffer(blake2b(whole.tobytes(), digest_size=8).digest(), dtype="<u8")[0]
     return hashed(bits, 3)
