@@ -1,16 +1,24 @@
-"""What foreign processes start: `python -m customer_data_treatment.entrypoints ROLE`."""
+"""What foreign processes start: `python -m customer_data_treatment.entrypoints ROLE`.
+
+    decoder          the child of adapters.contained
+    worker REQUEST   the child of adapters.jobs
+"""
 
 import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Run one role; the only one yet is "decoder", the child of adapters.contained."""
+    """Run one role and return the exit status."""
     if arguments == ["decoder"]:
         from .adapters.contained_child import serve
 
         serve()
         return 0
-    print("cdt: wrong-usage: this module is started by cdt itself, as: decoder", file=sys.stderr)
+    if len(arguments) == 2 and arguments[0] == "worker":
+        from .wiring import work
+
+        return work(arguments[1])
+    print("cdt: wrong-usage: this module is started by cdt itself, as: decoder, worker REQUEST", file=sys.stderr)
     return 2
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .model.dataset import Dataset, RuleCount
+from .request import CustomerDataRequest, RequestStatus
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,4 +140,32 @@ class KeyRing(Protocol):
 
     def key(self, key_id: str) -> bytes:
         """Return 32 bytes; raise FacilityError (no-key) naming the id where the ring lacks it."""
+        ...
+
+
+class JobEngine(Protocol):
+    """Keeps requests and has them worked on, outside the caller's process and beyond its life."""
+
+    def find(self, request_id: str) -> CustomerDataRequest | None:
+        """Return the request stored under an id, None where there is none."""
+        ...
+
+    def submit(self, request: CustomerDataRequest) -> str:
+        """Store a request durably, have it started when its turn comes, and return its id.
+
+        The same request again changes nothing; raise CustomerError (request-conflict) for another one
+        under the same id.
+        """
+        ...
+
+    def status(self, request_id: str) -> RequestStatus:
+        """Return where a request stands; raise CustomerError (unknown-request)."""
+        ...
+
+    def cancel(self, request_id: str) -> RequestStatus:
+        """Stop a request that has not ended; one that has ended stays as it is."""
+        ...
+
+    def request_ids(self) -> tuple[str, ...]:
+        """Return the ids of all requests, oldest first."""
         ...

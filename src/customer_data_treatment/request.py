@@ -227,6 +227,48 @@ class ProcessingResult:
         return self.processed_data_location / "certificate.json"
 
 
+@dataclass(frozen=True)
+class RequestStatus:
+    """Where a request stands. Times are ISO 8601 UTC; `history` holds (time, state, note), oldest first.
+
+    `stage`, `done` and `total` (bytes, None where unknown) are the worker's last word on its progress.
+    `error` is there when failed, `result` when completed.
+    """
+
+    request_id: str
+    state: RequestState
+    priority: ProcessingPriority
+    processing_mode: ProcessingMode
+    submitted_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    stage: str = ""
+    done: int = 0
+    total: int | None = None
+    history: tuple[tuple[str, RequestState, str], ...] = ()
+    error: Mapping[str, str] | None = None
+    result: ProcessingResult | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the dictionary that get_request_status gives: plain words, and the result as an object."""
+        found: dict[str, Any] = {
+            "request_id": self.request_id,
+            "status": str(self.state),
+            "priority": str(self.priority),
+            "processing_mode": str(self.processing_mode),
+            "submitted_at": self.submitted_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "progress": {"stage": self.stage, "done": self.done, "total": self.total},
+            "history": [{"at": at, "status": str(state), "note": note} for at, state, note in self.history],
+        }
+        if self.error is not None:
+            found["error"] = dict(self.error)
+        if self.result is not None:
+            found["result"] = self.result
+        return found
+
+
 def encode(value: CustomerDataRequest | ProcessingResult) -> bytes:
     """Return the canonical JSON of a request or a result: equal values, equal bytes.
 
