@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from . import drawing, report_cards, wording
+from .crate_people import identifier_of
 from .pictures import Picture
 from .wording import number, plural, share, size
 
@@ -115,14 +116,18 @@ def _tiles(body: Mapping[str, Any], fields: list[Mapping[str, Any]]) -> list[Row
         (
             "Fidelity",
             share(fidelity.get("value")),
-            kept if not exact else "every value exact" if fields else "no fields",
+            kept if not exact else "every value exact" if fidelity.get("value") else "no fields",
         ),
         (
             "Stored / source",
             wording.percent(ratio, 1) if ratio else wording.NONE,
             f"{size(sizes.get('stored'))} of {size(sizes.get('source'))}" if sizes else "",
         ),
-        ("Fields", number(len(fields)), plural(len(body.get("findings", ())), "finding")),
+        (
+            "Datasets" if body.get("datasets") else "Fields",
+            number(len(body.get("datasets") or fields)),
+            plural(len(body.get("findings", ())), "finding"),
+        ),
     )
     return [{"name": name, "value": value, "note": note} for name, value, note in cells]
 
@@ -132,6 +137,7 @@ def _dataset(entry: Mapping[str, Any]) -> Row:
     level = entry.get("level") or "NOT_CERTIFIED"
     return {
         "name": entry["name"],
+        "report": f"{identifier_of(entry['path'])}/report.html" if entry.get("path") else "",
         "level": wording.LEVELS[level][0],
         "score": share(entry.get("score")),
         "remark": f"could not be read: {error['message']}" if error else str(entry.get("format") or ""),

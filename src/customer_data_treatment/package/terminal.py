@@ -102,7 +102,8 @@ def show(body: Mapping[str, Any], console: Console) -> None:
         [_dimension(page, body, name) for name in wording.DIMENSIONS],
     )
     _findings(page, body.get("findings", ()))
-    _fields(page, body)
+    if not body.get("datasets"):
+        _fields(page, body)
     page.head("Sizes")
     page.say(_sizes(body), indent=2)
     if standards := body.get("standards"):

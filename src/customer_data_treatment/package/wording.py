@@ -179,26 +179,49 @@ def asked_bounds(body: Mapping[str, Any]) -> str:
 
 
 def verdict(body: Mapping[str, Any]) -> str:
-    """Return the one sentence that may be quoted: what it is, how good, how faithful, how small."""
-    source, fields = body["source"]["name"], counted_fields(body)
+    """Return the few sentences that may be quoted: what it is, how good, how faithful, how small."""
+    source, datasets = body["source"]["name"], body.get("datasets") or ()
+    level, score = LEVELS[body["level"]][0].lower(), share(body.get("score"))
     if body["level"] == "NOT_CERTIFIED":
         head = f"{source} is not certified: {_why_not(body)}."
+    elif datasets:
+        held = plural(len(datasets), "dataset")
+        head = f"{source} holds {held} and is as good as the worst: {level}, with a quality score of {score}."
     else:
-        level = LEVELS[body["level"]][0].lower()
-        head = f"{source} is {level}, with a quality score of {share(body.get('score'))}."
-    return " ".join(part for part in (head, _faithful(body, fields), _small(body)) if part)
+        head = f"{source} is {level}, with a quality score of {score}."
+    faithful = _faithful_datasets(body) if datasets else _faithful(body, counted_fields(body))
+    return " ".join(part for part in (head, faithful, _small(body)) if part)
 
 
 def _why_not(body: Mapping[str, Any]) -> str:
+    """Return the reason that weighs most: unread datasets, closed gates, nothing assessed, a low score."""
+    datasets = body.get("datasets") or ()
+    unread = sum(1 for entry in datasets if entry.get("error"))
+    if unread:
+        return f"{number(unread)} of its {plural(len(datasets), 'dataset')} could not be read"
     closed = [name for name, passed in body.get("gates", {}).items() if passed is False]
     if closed:
         return f"the {' and '.join(closed)} {'gate is' if len(closed) == 1 else 'gates are'} closed"
     if body.get("score") is None:
         return "no dimension of its quality could be assessed"
-    low = [name for name, entry in body.get("dimensions", {}).items() if (entry.get("score") or 0) < 0.85]
-    return f"its quality score is {share(body['score'])}" + (
-        f" ({', '.join(low)})" if low and body["score"] < 0.85 else ""
-    )
+    dimensions = body.get("dimensions", {})
+    low = [
+        name for name, entry in dimensions.items() if entry.get("score") is not None and entry["score"] < 0.85
+    ]
+    if low:
+        return f"its quality score is {share(body['score'])}, by its {' and '.join(low)}"
+    if (dimensions.get("validity") or {}).get("score") is None:
+        return "its validity could not be assessed"
+    return f"its quality score is {share(body['score'])}"
+
+
+def _faithful_datasets(body: Mapping[str, Any]) -> str:
+    value = (body.get("fidelity") or {}).get("value")
+    if value is None:
+        return ""
+    if value >= 1:
+        return "Every value is kept exactly."
+    return f"The least faithful of them, {body['fidelity']['field']}, has a fidelity of {share(value)}."
 
 
 def _faithful(body: Mapping[str, Any], fields: list[Mapping[str, Any]]) -> str:
