@@ -44,9 +44,10 @@ def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
 
 def _counted(table: TableField, rule: TableRule) -> tuple[ColumnRule, ...]:
     """Return the rules of the columns that a table has; a column without one gets an empty rule."""
+    rules = {column.name: column for column in rule.columns}
     found = []
     for column in table.columns:
-        ruled = rule.column(column.name) or ColumnRule(column.name)
+        ruled = rules.get(column.name) or ColumnRule(column.name)
         required = ruled.required or (column.required and not ruled.optional)
         optional = (ruled.optional or column.optional) and not required
         found.append(replace(ruled, required=required, optional=optional))
@@ -87,8 +88,9 @@ def _conclude_table(
             pooled = pooled.merge(tally)
             lacking.append((column.name, tally))
     length = table.rows if table.rows is not None else _rows(table, outcome)
+    names = set(table.schema.names)
     for absent in rule.columns:
-        if absent.name not in table.schema.names and absent.required:
+        if absent.required and absent.name not in names:
             tally = Tally(length, length)
             results.append(_required(f"{table.name}/{absent.name}", tally, ("the column is absent",)))
     message = f"cells of table {table.name}'s undeclared columns hold no value"
@@ -97,7 +99,7 @@ def _conclude_table(
 
 
 def _rows(table: TableField, outcome: Outcome) -> int:
-    flat = [name for name in table.schema.names if not is_nested(table.schema.field(name).type)]
+    flat = [item.name for item in table.schema if not is_nested(item.type)]
     found = (outcome.statistics.get(f"{table.name}/{name}") for name in flat)
     counts = [statistics.count for statistics in found if statistics is not None]
     return max(counts, default=0)

@@ -42,7 +42,8 @@ def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
         rule = matched.tables.get(table.name)
         if rule is None:
             continue
-        asked = tuple(c for c in rule.columns if c.name in table.schema.names and asks(c))
+        names = set(table.schema.names)
+        asked = tuple(column for column in rule.columns if column.name in names and asks(column))
         conclude = partial(_conclude_table, table=table.name, columns=asked)
         observers.append(
             Observer(
@@ -178,8 +179,9 @@ def _units(dataset: Dataset, matched: Matched) -> list[tuple[str, str, str]]:
             if rule is not None and rule.units and field.units:
                 found.append((field.name, rule.units, field.units))
         elif field.name in matched.tables:
+            rules = {column.name: column for column in matched.tables[field.name].columns}
             for column in field.columns:
-                ruled = matched.tables[field.name].column(column.name)
+                ruled = rules.get(column.name)
                 if ruled is not None and ruled.units and column.units:
                     found.append((f"{field.name}/{column.name}", ruled.units, column.units))
     return found

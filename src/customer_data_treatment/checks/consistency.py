@@ -27,6 +27,7 @@ _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _DATE = r"^\s*\d{4}-\d{2}-\d{2}([T ].*)?$"
 _LOOKED_AT, _THEN_EVERY = 1 << 15, 64  # rows whose text is looked at for mixed types: by place, not by chunk
 _MOSTLY = 0.95
+_MOST_COLUMNS = 256  # of text, looked at for mixed types
 _REFERRING = ("coordinates", "bounds", "ancillary_variables", "grid_mapping", "climatology")
 
 
@@ -37,7 +38,7 @@ def _bind_structure(dataset: Dataset, requirements: Requirements) -> tuple[Obser
             conclude = partial(_conclude_steps, field=field)
             observers.append(Observer(f"steps:{field.name}", field.name, _steps, Steps.merge, conclude))
     for table in tables_of(dataset):
-        texts = tuple(name for name in table.schema.names if is_text(table.schema.field(name).type))
+        texts = tuple(item.name for item in table.schema if is_text(item.type))[:_MOST_COLUMNS]
         if texts:
             observe, conclude_mixed = (
                 partial(_observe_mixed, columns=texts),
@@ -63,15 +64,15 @@ def _conclude_facts(_: Tallies | None, outcome: Outcome) -> tuple[CheckResult, .
 def _sizes(outcome: Outcome) -> CheckResult:
     """Hold the decoded number of values against what the source declares: an array's shape, a table's rows."""
     declared: dict[str, int] = {}
-    watchable = tables_of(outcome.dataset)
+    watchable = {table.name for table in tables_of(outcome.dataset)}
     for field in outcome.dataset.fields:
         if isinstance(field, ArrayField):
             declared[field.name] = field.size
             continue
-        if field not in watchable:
+        if field.name not in watchable:
             continue
         # A list column's statistics count its innermost values, which no table declares.
-        flat = [name for name in field.schema.names if not is_nested(field.schema.field(name).type)]
+        flat = [item.name for item in field.schema if not is_nested(item.type)]
         keys = [f"{field.name}/{name}" for name in flat]
         counts = [outcome.statistics[key].count for key in keys if key in outcome.statistics]
         length = field.rows if field.rows is not None else max(counts, default=0)

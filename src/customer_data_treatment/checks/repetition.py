@@ -22,6 +22,7 @@ from .counting.hashing import can_hash
 from .counting.schemas import match_tables
 from .counting.tally import Tally, census, rows, tables_of
 
+_MOST_COLUMNS = 256  # of a table whose whole rows are compared; a wider one is judged by its key alone
 _IDENTIFIERS = frozenset({"id", "uid", "uuid", "guid"})
 
 
@@ -60,20 +61,18 @@ def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
 
 def _searches(table: TableField, rule: TableRule | None) -> list[_Search]:
     names = table.schema.names
-    hashable = [name for name in names if can_hash(table.schema.field(name).type)]
+    hashable = [item.name for item in table.schema if can_hash(item.type)]
+    comparable = len(hashable) == len(names) <= _MOST_COLUMNS
     identity = any(column.role in (Role.IDENTIFIER, Role.TIME) for column in table.columns)
     found = []
     key = _declared_key(rule, hashable)
     guessed = () if key else tuple(name for name in hashable if name.lower() in _IDENTIFIERS)[:1]
     if chosen := key or guessed:
-        others = tuple(name for name in hashable if name not in chosen)
-        complete = len(hashable) == len(names)
+        others = tuple(name for name in hashable if name not in chosen) if comparable else ()
         # A companion of the key (an event, a repeat) may be empty, the key's own cells may not.
         needed = rule.key if rule is not None and key else chosen
-        found.append(
-            _Search(table.name, chosen, others if complete else (), needed, bool(key), False, identity)
-        )
-    elif hashable and len(hashable) == len(names):
+        found.append(_Search(table.name, chosen, others, needed, bool(key), False, identity))
+    elif hashable and comparable:
         found.append(_Search(table.name, tuple(hashable), (), (), False, True, identity))
     if rule is not None:
         unique = [c.name for c in rule.columns if c.unique and c.name in hashable and (c.name,) != key]

@@ -71,8 +71,9 @@ def _bind_ranges(dataset: Dataset, requirements: Requirements) -> tuple[Observer
             )
             observers.append(Observer(allowed.name, field.name, observe, Tally.merge, conclude))
     for table in tables_of(dataset):
+        kinds = {item.name: item.type for item in table.schema}
         for column in table.columns:
-            kind = table.schema.field(column.name).type
+            kind = kinds[column.name]
             axis = _axis(column.name, column.units)
             if axis and (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
                 observe = partial(_observe_column, column=column.name, limits=_GLOBE[axis])
@@ -222,7 +223,7 @@ def _conclude_column(
 def _bind_cells(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
     observers = [Observer("numbers", None, nothing, merge_tallies, _conclude_numbers)]
     for table in tables_of(dataset):
-        texts = tuple(name for name in table.schema.names if is_text(table.schema.field(name).type))
+        texts = tuple(item.name for item in table.schema if is_text(item.type))
         if texts:
             conclude = partial(_conclude_text, field=table.name)
             observers.append(
@@ -250,15 +251,12 @@ def _number_fields(dataset: Dataset) -> Iterator[tuple[str, Role, bool]]:
             kind = np.dtype(field.numpy_dtype()).kind
             if kind in "iufcmMb":
                 yield field.name, field.role, kind in "fc"
-        else:
-            for column in field.columns:
-                arrow = (
-                    field.schema.field(column.name).type
-                    if field.schema.names.count(column.name) == 1
-                    else None
-                )
-                if arrow is not None and (pa.types.is_primitive(arrow) or pa.types.is_decimal(arrow)):
-                    yield f"{field.name}/{column.name}", column.role, pa.types.is_floating(arrow)
+    for table in tables_of(dataset):
+        kinds = {item.name: item.type for item in table.schema}
+        for column in table.columns:
+            arrow = kinds[column.name]
+            if pa.types.is_primitive(arrow) or pa.types.is_decimal(arrow):
+                yield f"{table.name}/{column.name}", column.role, pa.types.is_floating(arrow)
 
 
 def _conclude_numbers(_: Tallies | None, outcome: Outcome) -> tuple[CheckResult, ...]:
