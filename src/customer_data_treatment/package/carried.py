@@ -20,13 +20,13 @@ def write_carried(ledger: Ledger, name: str, pieces: Iterator[bytes]) -> dict[st
         head += piece
         if len(head) >= _TRIAL:
             break
-    codec = pa.Codec("zstd", compression_level=9)
+    codec = pa.Codec("zstd")  # at its own level: CompressedOutputStream takes a name only
     helps = len(head) > 256 and len(codec.compress(head, asbytes=True)) < 0.9 * len(head)
     if helps:
         path += ".zst"
     total = 0
     with ledger.create(path) as file:
-        sink = pa.CompressedOutputStream(pa.PythonFile(file, mode="w"), codec) if helps else file
+        sink = pa.CompressedOutputStream(pa.PythonFile(file, mode="w"), codec.name) if helps else file
         for piece in _chain(head, pieces):
             sink.write(piece)
             total += len(piece)

@@ -12,6 +12,7 @@ from typing import Any
 from rocrate.model import ContextEntity, DataEntity
 from rocrate.rocrate import ROCrate
 
+from ..model.naming import encoded
 from .crate_people import Entity, identifier_of, licence_of, people_of, reference
 from .wording import asked_bounds, counted_fields, share
 
@@ -47,6 +48,7 @@ _MEDIA = {
     ".csv": "text/csv",
     ".html": "text/html",
     ".png": "image/png",
+    ".zst": "application/zstd",
 }
 _FORMAT_MEDIA = {
     "CSV": "text/csv",
@@ -220,7 +222,7 @@ def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
             "encodingFormat": "application/json",
             "contentSize": str(top.stat().st_size if top.is_file() else 0),
         }
-    said = {item["name"]: item.get("description", "") for item in body.get("carried", ())}
+    said = {_lies_at(item["name"]): item.get("description", "") for item in body.get("carried", ())}
     rows = {
         field.get("node", ""): field.get("rows")
         for field in body.get("fields", ())
@@ -238,7 +240,7 @@ def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
         for entity in listed:
             inner = entity["name"]
             table = rows.get(f"data/tables/{inner}")
-            entity["description"] = said.get(inner) or (
+            entity["description"] = said.get(inner.removesuffix(".zst")) or (
                 f"A table of {table} rows" if table is not None else what
             )
         rest = (
@@ -252,6 +254,11 @@ def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
             "hasPart": [reference(entity) for entity in listed],
         }
         yield from listed
+
+
+def _lies_at(name: str) -> str:
+    """Return where a carried item lies below data/carried, without the suffix of its compression."""
+    return "/".join(encoded(part) for part in name.split("/") if part)
 
 
 def _file(folder: Path, path: Path) -> Entity:
