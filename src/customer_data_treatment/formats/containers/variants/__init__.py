@@ -1,0 +1,1 @@
+"""Variant calls as text: what VCF and BCF share. Header, typed columns, the way back, and the rules."""
