@@ -5,7 +5,10 @@ cut. Every change of state goes through request.TRANSITIONS, inside a transactio
 lock, so that processes need no other agreement.
 """
 
+import fcntl
+import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -195,10 +198,9 @@ class JobStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with closing(sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)) as db:
-                db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
                 if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
+                    self._make(db)
                 yield db
         except sqlite3.Error as error:
             full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
@@ -215,6 +217,31 @@ class JobStore:
                 where=str(self.folder),
                 remedy="let CDT_HOME name a folder that you may write",
             ) from error
+
+
+    def _make(self, db: sqlite3.Connection) -> None:
+        """Make the tables, one process at a time: the step to write-ahead logging does not wait for others."""
+        lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                _write_ahead(db)
+                db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
+        finally:
+            os.close(lock)
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Step to write-ahead logging; a passing reader makes SQLite refuse at once, so try until it is gone."""
+    limit = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > limit:
+                raise
+            time.sleep(0.01)
 
 
 def move(
