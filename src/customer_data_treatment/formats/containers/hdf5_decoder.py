@@ -1,0 +1,168 @@
+"""One decoder and one writer for everything that lies in an HDF5 file."""
+
+import json
+from collections.abc import Callable, Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+from h5py import h5d
+
+from ...errors import CustomerError
+from ...model.dataset import ArrayField, Carried, Dataset, RuleCount, TableField
+from ...ports import Box, ByteSource, RestoreSource
+from . import hdf5, hdf5_forms, hdf5_skeleton
+from .boxes import chunk_boxes
+from .hdf5_describe import Description, describe
+from .hdf5_forms import Form
+
+CARRIED = (
+    Carried(
+        hdf5_skeleton.STRUCTURE,
+        "the HDF5 file without its bulk values: groups, links, typed attributes, references",
+        "application/x-xz",
+    ),
+    Carried(
+        hdf5_skeleton.KEPT,
+        "the datasets whose values the structure keeps",
+        "application/json",
+    ),
+)
+
+Facts = Callable[[hdf5.Tree, Description], Dataset]
+Rules = Callable[["Hdf5Decoder"], tuple[RuleCount, ...]]
+
+
+class Hdf5Decoder:
+    """Read an HDF5 file by boxes; one reader at a time."""
+
+    def __init__(
+        self, source: ByteSource, facts: Facts, rules: Rules, *, netcdf: bool = False
+    ) -> None:
+        """Open and walk the file; nothing outside it is opened.
+
+        `facts` makes the Dataset, `rules` counts what the format demands. Raise CustomerError:
+        truncated, corrupt, absurd-header, unsupported-format (a missing filter), each naming the
+        object.
+        """
+        self._where = source.name
+        self._rules = rules
+        self._source = source
+        self._encoded: dict[str, int] = {}
+        self.file = hdf5.open_file(source)
+        try:
+            self.tree = hdf5.walk(self.file, source.name)
+            self.description = describe(self.tree, source.size, netcdf=netcdf)
+            self.dataset = facts(self.tree, self.description)
+        except BaseException:
+            self.file.close()
+            raise
+
+    def read(self, name: str, box: Box) -> "np.ndarray[Any, Any]":
+        """Return the values of a box; h5py reads the chunks it touches, no more."""
+        entry, form = self._entry(name)
+        with hdf5.guarded(self._where, _place(name, box)):
+            values = hdf5_forms.read_array(self.tree.dataset(entry), form, box)
+            if form.kind == "text":
+                return hdf5_forms.to_text(values, hdf5_forms.single_byte(form.dtype))
+            return values
+
+    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        """Yield the records of a compound or variable-length dataset in C order."""
+        entry, form = self._entry(name)
+        with hdf5.guarded(self._where, name):
+            yield from hdf5_forms.batches(self.tree.dataset(entry), form)
+
+    def _entry(self, name: str) -> tuple[hdf5.Entry, Form]:
+        entry = self.description.entries[name]
+        return entry, self.description.forms[entry.raw]
+
+    def carried(self, name: str) -> Iterator[bytes]:
+        """Yield the structure file, or the list of what it keeps."""
+        if name not in (hdf5_skeleton.STRUCTURE, hdf5_skeleton.KEPT):
+            raise KeyError(name)
+        with hdf5.guarded(self._where):
+            yield from hdf5_skeleton.pack(self.tree, self.description.forms, name)
+
+    def rules(self) -> tuple[RuleCount, ...]:
+        """Return what the format's own rules count."""
+        with hdf5.guarded(self._where):
+            return self._rules(self)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def _place(name: str, box: Box) -> str:
+    return f"{name}[{', '.join(f'{part.start}:{part.stop}' for part in box)}]"
+
+
+def no_rules(decoder: Hdf5Decoder) -> tuple[RuleCount, ...]:
+    """Count nothing."""
+    return ()
+
+
+def write(package: RestoreSource, target: Path, *, netcdf: bool = False) -> None:
+    """Write the skeleton and the package's values into it; raise CustomerError if they do not fit."""
+    hdf5_skeleton.unpack(package.carried(hdf5_skeleton.STRUCTURE), target)
+    kept = set(json.loads(package.carried(hdf5_skeleton.KEPT).decode("utf-8"))["kept"])
+    with hdf5.guarded(target.name), h5py.File(target, "r+", locking=False) as file:
+        tree = hdf5.walk(file, target.name)
+        found = describe(tree, 1 << 60, netcdf=netcdf)
+        for field in package.dataset.fields:
+            entry = found.entries.get(field.name)
+            if entry is None:
+                raise CustomerError(
+                    "the carried structure lacks a field",
+                    code="corrupt",
+                    where=field.name,
+                )
+            form = found.forms[entry.raw]
+            if (
+                form.virtual
+                or form.kind == "null"
+                or entry.name in kept
+                or prod(form.shape) == 0
+            ):
+                continue
+            dataset = tree.dataset(entry)
+            if isinstance(field, TableField):
+                hdf5_forms.write_table(dataset, form, package.batches(field.name))
+            else:
+                _write_array(package, field, dataset, form)
+
+
+def _write_array(
+    package: RestoreSource, field: ArrayField, dataset: Any, form: Form
+) -> None:
+    unwritten = _unwritten(dataset, form)
+    itemsize = 64 if form.kind == "text" else form.dtype.itemsize
+    own = len(dataset.shape)
+    chunks = dataset.chunks
+    layout = (*(chunks if chunks else (1,) * own), *form.shape[own:])
+    for box in chunk_boxes(form.shape, layout, itemsize, own):
+        values = package.read(field.name, box)
+        if form.kind == "text":
+            values = hdf5_forms.from_text(values, form.dtype)
+        elif unwritten is not None and values.tobytes() == unwritten * values.size:
+            continue  # a chunk that holds only the fill value is never allocated
+        hdf5_forms.write_array(dataset, form, box, values)
+
+
+def _unwritten(dataset: Any, form: Form) -> bytes | None:
+    """Return the bytes of the value that an unallocated chunk reads as, native order; None if not chunked."""
+    plist = dataset.id.get_create_plist()
+    if (
+        plist.get_layout() != h5d.CHUNKED
+        or form.kind != "array"
+        or dataset.dtype.subdtype is not None
+    ):
+        return None
+    value = np.zeros((), dtype=form.dtype)
+    if plist.fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED:
+        plist.get_fill_value(value)
+    return value.astype(form.dtype.newbyteorder("=")).tobytes()
