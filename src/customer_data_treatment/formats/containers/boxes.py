@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +12,7 @@ from ...ports import Box
 _BUDGET = 16 << 20
 
 
-def flat_boxes(
-    shape: tuple[int, ...], start: int, count: int
-) -> Iterator[tuple[Box, int, int]]:
+def flat_boxes(shape: tuple[int, ...], start: int, count: int) -> Iterator[tuple[Box, int, int]]:
     """Yield (box, offset, size): boxes that cover elements start … start+count in C order, as few as are simple."""
     if not shape:
         yield (), 0, 1
@@ -46,9 +45,12 @@ def flat_boxes(
         done += steps * inner
 
 
-def flat_slabs(
-    shape: tuple[int, ...], itemsize: int, budget: int = _BUDGET
-) -> Iterator[Box]:
+def trailing(box: Box) -> Any:
+    """Return the index that cuts the last axes of an array by `box` and leaves the others whole."""
+    return (..., *box)
+
+
+def flat_slabs(shape: tuple[int, ...], itemsize: int, budget: int = _BUDGET) -> Iterator[Box]:
     """Yield boxes in C order whose bytes follow one another, each at most `budget` bytes."""
     total, step = prod(shape), max(1, budget // max(1, itemsize))
     for start in range(0, total, step):
@@ -56,9 +58,7 @@ def flat_slabs(
             yield box
 
 
-def chunk_boxes(
-    shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, own: int
-) -> Iterator[Box]:
+def chunk_boxes(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, own: int) -> Iterator[Box]:
     """Yield boxes in C order that cover whole chunks, about 16 MiB each; axes from `own` on stay whole."""
     if not shape:
         yield ()
@@ -72,7 +72,4 @@ def chunk_boxes(
         block[axis] = min(shape[axis], block[axis] * room)
     starts = [range(0, n, b) for n, b in zip(shape, block, strict=True)]
     for corner in product(*starts):
-        yield tuple(
-            slice(at, min(at + b, n))
-            for at, b, n in zip(corner, block, shape, strict=True)
-        )
+        yield tuple(slice(at, min(at + b, n)) for at, b, n in zip(corner, block, shape, strict=True))

@@ -19,10 +19,40 @@ _TIME_UNITS = re.compile(r"^\s*\w+\s+since\s", re.IGNORECASE)
 _NORTH = re.compile(r"^degrees?_?(north|n)$", re.IGNORECASE)
 _EAST = re.compile(r"^degrees?_?(east|e)$", re.IGNORECASE)
 _Y_NAMES = frozenset(
-    "y lat latitude nav_lat yc rlat south_north northing yspace nj ny lines rows line".split()
+    [
+        "y",
+        "lat",
+        "latitude",
+        "nav_lat",
+        "yc",
+        "rlat",
+        "south_north",
+        "northing",
+        "yspace",
+        "nj",
+        "ny",
+        "lines",
+        "rows",
+        "line",
+    ]
 )
 _X_NAMES = frozenset(
-    "x lon longitude nav_lon xc rlon west_east easting xspace ni nx samples columns sample".split()
+    [
+        "x",
+        "lon",
+        "longitude",
+        "nav_lon",
+        "xc",
+        "rlon",
+        "west_east",
+        "easting",
+        "xspace",
+        "ni",
+        "nx",
+        "samples",
+        "columns",
+        "sample",
+    ]
 )
 _Y_STANDARD = frozenset(("latitude", "projection_y_coordinate", "grid_latitude"))
 _X_STANDARD = frozenset(("longitude", "projection_x_coordinate", "grid_longitude"))
@@ -73,9 +103,7 @@ def meanings(variables: Sequence[Variable]) -> dict[str, Meaning]:
     }
 
 
-def _pointed_at(
-    variables: Sequence[Variable], by_name: Mapping[str, Variable]
-) -> set[str]:
+def _pointed_at(variables: Sequence[Variable], by_name: Mapping[str, Variable]) -> set[str]:
     """Return the names of bounds and auxiliary coordinate variables."""
     found = set()
     for variable in variables:
@@ -107,23 +135,14 @@ def _role(variable: Variable, pointed: bool) -> Role:
     last = variable.name.rsplit("/", 1)[-1]
     units = _word(attributes.get("units"))
     if variable.dtype == TEXT:
-        return (
-            Role.COORDINATE
-            if last in variable.dimensions
-            else role_of(variable.name, "text")
-        )
+        return Role.COORDINATE if last in variable.dimensions else role_of(variable.name, "text")
     if "flag_values" in attributes or "flag_masks" in attributes or variable.is_enum:
         return Role.CODE
     kind = kind_of(variable.dtype)
     if kind == "time" or (units and _TIME_UNITS.match(units)):
         return Role.TIME
     # A name that is also one of its own dimensions is that dimension's coordinate (CF 5).
-    if (
-        last in variable.dimensions
-        or variable.is_scale
-        or pointed
-        or _names_an_axis(variable, units)
-    ):
+    if last in variable.dimensions or variable.is_scale or pointed or _names_an_axis(variable, units):
         return Role.COORDINATE
     return role_of(variable.name, kind, units)
 
@@ -134,11 +153,7 @@ def _names_an_axis(variable: Variable, units: str | None) -> bool:
         return True
     standard = _word(attributes.get("standard_name"))
     axis = _word(attributes.get("axis"))
-    return (
-        standard in _COORDINATE_NAMES
-        or axis in ("X", "Y", "Z", "T")
-        or "positive" in attributes
-    )
+    return standard in _COORDINATE_NAMES or axis in ("X", "Y", "Z", "T") or "positive" in attributes
 
 
 def kind_of(dtype: str) -> str:
@@ -157,7 +172,7 @@ def kind_of(dtype: str) -> str:
     return kinds[np.dtype(dtype).kind]
 
 
-def _number(value: Any) -> float | int | None:
+def _number(value: Any) -> float | None:
     """Return a single number of an attribute as Python's, None where it is none."""
     if isinstance(value, np.ndarray):
         value = value.reshape(-1)[0] if value.size == 1 else None
@@ -174,12 +189,7 @@ def scale_of(attributes: Mapping[str, Any]) -> tuple[float, float] | None:
         return None
     factor = _number(attributes.get("scale_factor", 1.0))
     offset = _number(attributes.get("add_offset", 0.0))
-    if (
-        factor is None
-        or offset is None
-        or not np.isfinite([factor, offset]).all()
-        or factor == 0
-    ):
+    if factor is None or offset is None or not np.isfinite([factor, offset]).all() or factor == 0:
         return None
     return float(factor), float(offset)
 
@@ -199,14 +209,10 @@ def fill_of(attributes: Mapping[str, Any], dtype: str) -> Any:
     return None
 
 
-def _as_stored(number: float | int, dtype: "np.dtype[Any]") -> Any:
+def _as_stored(number: float, dtype: "np.dtype[Any]") -> Any:
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        if (
-            number != number
-            or number != int(number)
-            or not limits.min <= number <= limits.max
-        ):
+        if not np.isfinite(number) or number != int(number) or not limits.min <= number <= limits.max:
             return None
         return int(number)
     if dtype.kind == "f":
@@ -218,11 +224,7 @@ def _as_stored(number: float | int, dtype: "np.dtype[Any]") -> Any:
 def witnesses_of(variable: Variable) -> tuple[Witness, ...]:
     """Return the declared ranges in stored numbers (CF 2.5.1; actual_range is in physical ones)."""
     attributes, found = variable.attributes, []
-    if (
-        variable.dtype == TEXT
-        or np.dtype(variable.dtype).kind not in "iuf"
-        or "_Unsigned" in attributes
-    ):
+    if variable.dtype == TEXT or np.dtype(variable.dtype).kind not in "iuf" or "_Unsigned" in attributes:
         return ()
     fill = fill_of(attributes, variable.dtype)
     other = attributes.get("missing_value")
@@ -253,7 +255,7 @@ def witnesses_of(variable: Variable) -> tuple[Witness, ...]:
     scale = scale_of(attributes)
     for fact, origin, value in limits:
         number = _number(value)
-        if number is None or number != number:
+        if number is None or np.isnan(number):
             continue
         declared = np.asarray(value).dtype
         physical = origin == "actual_range" or (
@@ -273,21 +275,13 @@ def witnesses_of(variable: Variable) -> tuple[Witness, ...]:
                 )
             )
         else:
-            rounding = (
-                _ROUNDING
-                if origin == "actual_range" or declared != np.dtype(variable.dtype)
-                else 0.0
-            )
-            found.append(
-                Witness(variable.name, fact, number, f"attribute {origin}", rounding)
-            )
+            rounding = _ROUNDING if origin == "actual_range" or declared != np.dtype(variable.dtype) else 0.0
+            found.append(Witness(variable.name, fact, number, f"attribute {origin}", rounding))
     return tuple(found)
 
 
 def _swapped(fact: str) -> str:
-    return {"minimum": "maximum", "maximum": "minimum", "min": "max", "max": "min"}[
-        fact
-    ]
+    return {"minimum": "maximum", "maximum": "minimum", "min": "max", "max": "min"}[fact]
 
 
 def _pair(value: Any) -> tuple[Any, Any] | None:
@@ -323,11 +317,7 @@ def _spatial(
         if dimension is None:
             continue
         coordinate = find(dimension, variable.name, by_name)
-        axis = (
-            axes[coordinate.name]
-            if coordinate is not None and coordinate.name != variable.name
-            else None
-        )
+        axis = axes[coordinate.name] if coordinate is not None and coordinate.name != variable.name else None
         word = dimension.lower()
         axis = axis or ("Y" if word in _Y_NAMES else "X" if word in _X_NAMES else None)
         if axis is not None:

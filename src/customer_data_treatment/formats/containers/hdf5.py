@@ -7,6 +7,7 @@ is shown with backslash escapes and kept raw in `Entry.raw`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -18,10 +19,8 @@ from h5py import h5, h5d, h5g, h5l, h5o, h5p, h5z
 from ...errors import CustomerError
 from ...ports import ByteSource
 
-if (
-    find_spec("hdf5plugin") is not None
-):  # registers blosc, zstd, bitshuffle and others with the library
-    import hdf5plugin  # noqa: F401
+if find_spec("hdf5plugin") is not None:  # registers blosc, zstd, bitshuffle and others with the library
+    import_module("hdf5plugin")
 
 _DEEPEST = 256
 _MOST_BYTES = 1 << 50
@@ -74,9 +73,7 @@ class Tree:
     file: Any
     where: str
     entries: tuple[Entry, ...]
-    paths: dict[int, bytes] = field(
-        default_factory=dict
-    )  # object address -> first path
+    paths: dict[int, bytes] = field(default_factory=dict)  # object address -> first path
 
     def dataset(self, entry: Entry) -> Any:
         """Return the open dataset of an entry."""
@@ -193,9 +190,7 @@ def _names(group: Any) -> list[bytes]:
 def _entry(group: Any, name: bytes, path: bytes, paths: dict[int, bytes]) -> Entry:
     info = group.links.get_info(name)
     if info.type == h5l.TYPE_SOFT:
-        return Entry(
-            "soft", path, target=(group.links.get_val(name),), encoding=info.cset
-        )
+        return Entry("soft", path, target=(group.links.get_val(name),), encoding=info.cset)
     if info.type == h5l.TYPE_EXTERNAL:
         return Entry(
             "external",
@@ -239,11 +234,7 @@ def expect_filters(dataset: Any, name: str, where: str) -> None:
     for at in range(plist.get_nfilters()):
         code, _, _, label = plist.get_filter(at)
         if not h5z.filter_avail(code):
-            shown = (
-                _FILTERS.get(code)
-                or bytes(label).decode("utf-8", "replace")
-                or f"number {code}"
-            )
+            shown = _FILTERS.get(code) or bytes(label).decode("utf-8", "replace") or f"number {code}"
             raise CustomerError(
                 f"it is compressed by the filter {shown} ({code}), which is not installed",
                 code="unsupported-format",

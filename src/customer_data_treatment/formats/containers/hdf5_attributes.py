@@ -8,7 +8,16 @@ from h5py import h5, h5a, h5p, h5r, h5s, h5t
 
 # Attributes by which HDF5's dimension scales and the netCDF library speak to themselves.
 HOUSEKEEPING = frozenset(
-    "DIMENSION_LIST REFERENCE_LIST CLASS NAME _Netcdf4Dimid _Netcdf4Coordinates _NCProperties _nc3_strict".split()
+    [
+        "DIMENSION_LIST",
+        "REFERENCE_LIST",
+        "CLASS",
+        "NAME",
+        "_Netcdf4Dimid",
+        "_Netcdf4Coordinates",
+        "_NCProperties",
+        "_nc3_strict",
+    ]
 )
 _MOST_ITEMS = 1 << 16  # longer ones stay in the skeleton alone
 
@@ -18,9 +27,7 @@ Translate = Callable[[Any], Any]
 def names_of(identifier: Any) -> list[bytes]:
     """Return the attribute names of an object, in creation order where it is tracked."""
     names: list[bytes] = []
-    tracked = (
-        identifier.get_create_plist().get_attr_creation_order() & h5p.CRT_ORDER_TRACKED
-    )
+    tracked = identifier.get_create_plist().get_attr_creation_order() & h5p.CRT_ORDER_TRACKED
     index = h5.INDEX_CRT_ORDER if tracked else h5.INDEX_NAME
     h5a.iterate(identifier, lambda name: names.append(bytes(name)), index_type=index)
     return names
@@ -35,9 +42,7 @@ def plain(identifier: Any) -> dict[str, Any]:
             continue
         try:
             value = _plain_value(value_of(h5a.open(identifier, raw)))
-        except (
-            Exception
-        ):  # a type h5py has no reading for: the skeleton still copies it byte for byte
+        except Exception:  # noqa: BLE001, S112 - no reading in h5py: the skeleton still copies it
             continue
         if value is not None:
             found[name] = value
@@ -49,11 +54,7 @@ def _plain_value(value: Any) -> Any:
         return _text(value)
     if isinstance(value, (str, bool, np.number, np.bool_)):
         return value
-    if (
-        not isinstance(value, np.ndarray)
-        or value.size > _MOST_ITEMS
-        or value.dtype.names
-    ):
+    if not isinstance(value, np.ndarray) or value.size > _MOST_ITEMS or value.dtype.names:
         return None
     if value.dtype.kind in "SO":
         items = value.reshape(-1).tolist()
@@ -61,11 +62,7 @@ def _plain_value(value: Any) -> Any:
             return None
         texts = [item if isinstance(item, str) else _text(item) for item in items]
         return texts if value.ndim else texts[0]
-    if (
-        value.dtype.kind not in "biufc"
-        or value.dtype.itemsize > 16
-        or value.dtype == np.longdouble
-    ):
+    if value.dtype.kind not in "biufc" or value.dtype.itemsize > 16 or value.dtype == np.longdouble:
         return None
     value = value.astype(value.dtype.newbyteorder("="))
     return value if value.ndim else value[()]
@@ -99,9 +96,7 @@ def _read(attribute: Any) -> "np.ndarray[Any, Any]":
     return values
 
 
-def copy_attribute(
-    attribute: Any, target: Any, kind: Any, translate: Translate
-) -> None:
+def copy_attribute(attribute: Any, target: Any, kind: Any, translate: Translate) -> None:
     """Write one attribute, type for type, onto another file's object.
 
     `kind` is the type to create it with (a committed type of the target, or a copy);
@@ -115,9 +110,7 @@ def copy_attribute(
     source_kind = attribute.get_type()
     if not holds_references(source_kind):
         # What the read allocates for variable-length parts, the write gives back.
-        buffer = np.zeros(
-            attribute.shape, dtype=np.dtype((np.void, source_kind.get_size()))
-        )
+        buffer = np.zeros(attribute.shape, dtype=np.dtype((np.void, source_kind.get_size())))
         attribute.read(buffer, mtype=source_kind)
         new.write(buffer, mtype=source_kind)
         return
@@ -128,18 +121,13 @@ def copy_attribute(
 def holds_references(kind: Any) -> bool:
     """Tell a type with references in it; all others are copied as bytes, type for type."""
     if kind.get_class() == h5t.COMPOUND:
-        return any(
-            holds_references(kind.get_member_type(at))
-            for at in range(kind.get_nmembers())
-        )
+        return any(holds_references(kind.get_member_type(at)) for at in range(kind.get_nmembers()))
     if kind.get_class() in (h5t.ARRAY, h5t.VLEN):
         return holds_references(kind.get_super())
     return bool(kind.get_class() == h5t.REFERENCE)
 
 
-def translated(
-    values: "np.ndarray[Any, Any]", translate: Translate
-) -> "np.ndarray[Any, Any]":
+def translated(values: "np.ndarray[Any, Any]", translate: Translate) -> "np.ndarray[Any, Any]":
     """Return values with every reference in them, at any depth, mapped by `translate`."""
     dtype = values.dtype
     if dtype.names:

@@ -14,7 +14,7 @@ from h5py import h5d
 from ...errors import CustomerError
 from ...model.dataset import ArrayField, Carried, Dataset, RuleCount, TableField
 from ...ports import Box, ByteSource, RestoreSource
-from . import hdf5, hdf5_forms, hdf5_skeleton
+from . import hdf5, hdf5_forms, hdf5_skeleton, hdf5_tables
 from .boxes import chunk_boxes
 from .hdf5_describe import Description, describe
 from .hdf5_forms import Form
@@ -39,9 +39,7 @@ Rules = Callable[["Hdf5Decoder"], tuple[RuleCount, ...]]
 class Hdf5Decoder:
     """Read an HDF5 file by boxes; one reader at a time."""
 
-    def __init__(
-        self, source: ByteSource, facts: Facts, rules: Rules, *, netcdf: bool = False
-    ) -> None:
+    def __init__(self, source: ByteSource, facts: Facts, rules: Rules, *, netcdf: bool = False) -> None:
         """Open and walk the file; nothing outside it is opened.
 
         `facts` makes the Dataset, `rules` counts what the format demands. Raise CustomerError:
@@ -74,7 +72,7 @@ class Hdf5Decoder:
         """Yield the records of a compound or variable-length dataset in C order."""
         entry, form = self._entry(name)
         with hdf5.guarded(self._where, name):
-            yield from hdf5_forms.batches(self.tree.dataset(entry), form)
+            yield from hdf5_tables.batches(self.tree.dataset(entry), form)
 
     def _entry(self, name: str) -> tuple[hdf5.Entry, Form]:
         entry = self.description.entries[name]
@@ -122,23 +120,16 @@ def write(package: RestoreSource, target: Path, *, netcdf: bool = False) -> None
                     where=field.name,
                 )
             form = found.forms[entry.raw]
-            if (
-                form.virtual
-                or form.kind == "null"
-                or entry.name in kept
-                or prod(form.shape) == 0
-            ):
+            if form.virtual or form.kind == "null" or entry.name in kept or prod(form.shape) == 0:
                 continue
             dataset = tree.dataset(entry)
             if isinstance(field, TableField):
-                hdf5_forms.write_table(dataset, form, package.batches(field.name))
+                hdf5_tables.write_table(dataset, form, package.batches(field.name))
             else:
                 _write_array(package, field, dataset, form)
 
 
-def _write_array(
-    package: RestoreSource, field: ArrayField, dataset: Any, form: Form
-) -> None:
+def _write_array(package: RestoreSource, field: ArrayField, dataset: Any, form: Form) -> None:
     unwritten = _unwritten(dataset, form)
     itemsize = 64 if form.kind == "text" else form.dtype.itemsize
     own = len(dataset.shape)
@@ -156,11 +147,7 @@ def _write_array(
 def _unwritten(dataset: Any, form: Form) -> bytes | None:
     """Return the bytes of the value that an unallocated chunk reads as, native order; None if not chunked."""
     plist = dataset.id.get_create_plist()
-    if (
-        plist.get_layout() != h5d.CHUNKED
-        or form.kind != "array"
-        or dataset.dtype.subdtype is not None
-    ):
+    if plist.get_layout() != h5d.CHUNKED or form.kind != "array" or dataset.dtype.subdtype is not None:
         return None
     value = np.zeros((), dtype=form.dtype)
     if plist.fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED:

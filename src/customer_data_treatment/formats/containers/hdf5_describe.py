@@ -12,7 +12,7 @@ from h5py import h5d, h5o, h5r
 from ...model.dataset import TEXT, ArrayField, Field, Witness
 from ...model.verdict import Finding
 from ...vocabulary import Role, Severity
-from . import cf, hdf5_attributes, hdf5_forms
+from . import cf, hdf5_attributes, hdf5_forms, hdf5_tables
 from .hdf5 import Entry, Tree, expect_filters, expect_sane, filter_names, guarded
 from .hdf5_forms import Form
 
@@ -68,9 +68,7 @@ def describe(tree: Tree, file_size: int, *, netcdf: bool = False) -> Description
             if not form.elsewhere:
                 expect_filters(dataset, entry.name, tree.where)
             filters.update(filter_names(dataset))
-            if form.kind != "kept" and not (
-                netcdf and scales.only_a_dimension(dataset)
-            ):
+            if form.kind != "kept" and not (netcdf and scales.only_a_dimension(dataset)):
                 found.append(_raw(dataset, entry, form, scales, netcdf))
     return Description(
         fields=tuple(_fields(found)),
@@ -84,11 +82,7 @@ def describe(tree: Tree, file_size: int, *, netcdf: bool = False) -> Description
 
 
 def _compression(filters: Counter[str]) -> str | None:
-    words = [
-        word
-        for word in sorted(filters)
-        if word not in ("shuffle", "fletcher32", "nbit", "scaleoffset")
-    ]
+    words = [word for word in sorted(filters) if word not in ("shuffle", "fletcher32", "nbit", "scaleoffset")]
     return ", ".join(words) or None
 
 
@@ -107,10 +101,7 @@ class _Scales:
 
     def is_scale(self, dataset: Any) -> bool:
         """Tell a dimension scale."""
-        return (
-            "CLASS" in dataset.attrs
-            and _string(dataset.attrs["CLASS"]) == "DIMENSION_SCALE"
-        )
+        return "CLASS" in dataset.attrs and _string(dataset.attrs["CLASS"]) == "DIMENSION_SCALE"
 
     def only_a_dimension(self, dataset: Any) -> bool:
         """Tell a netCDF dimension without a variable."""
@@ -133,10 +124,7 @@ class _Scales:
             names = [entry.name.rsplit("/", 1)[-1]]
         if "DIMENSION_LABELS" in dataset.attrs:
             labels = np.atleast_1d(dataset.attrs["DIMENSION_LABELS"])[:rank]
-            names = [
-                name or _string(label) or None
-                for name, label in zip(names, labels, strict=False)
-            ]
+            names = [name or _string(label) or None for name, label in zip(names, labels, strict=False)]
             names += [None] * (rank - len(names))
         return tuple(names)
 
@@ -145,9 +133,7 @@ class _Scales:
             return None
         file = self._tree.file.id
         try:
-            path = self._tree.paths[
-                h5o.get_info(h5r.dereference(references[0], file)).addr
-            ]
+            path = self._tree.paths[h5o.get_info(h5r.dereference(references[0], file)).addr]
         except (
             KeyError,
             ValueError,
@@ -193,16 +179,9 @@ def _enum(form: Form) -> dict[str, int] | None:
 
 def _declared_fill(dataset: Any, form: Form) -> Any:
     """Return a fill value that someone set on purpose: the library's own default, 0, means nothing."""
-    if (
-        form.kind != "array"
-        or form.dtype.kind not in "iuf"
-        or form.shape != dataset.shape
-    ):
+    if form.kind != "array" or form.dtype.kind not in "iuf" or form.shape != dataset.shape:
         return None
-    if (
-        dataset.id.get_create_plist().fill_value_defined()
-        != h5d.FILL_VALUE_USER_DEFINED
-    ):
+    if dataset.id.get_create_plist().fill_value_defined() != h5d.FILL_VALUE_USER_DEFINED:
         return None
     value = dataset.fillvalue
     return value.item() if isinstance(value, np.generic) and value != 0 else None
@@ -239,17 +218,13 @@ def _fields(found: list[_Raw]) -> list[Field]:
     fields: list[Field] = []
     for raw in found:
         if raw.form.kind in ("table", "list"):
-            fields.append(hdf5_forms.table_field(raw.name, raw.form, raw.attributes))
+            fields.append(hdf5_tables.table_field(raw.name, raw.form, raw.attributes))
             continue
         meaning, attributes = meanings[raw.name], dict(raw.attributes)
         if raw.enum and "flag_values" not in attributes:
             # CF 3.5: the words are one string, so blanks inside a word become underscores.
-            attributes["flag_values"] = np.array(
-                list(raw.enum.values()), raw.form.dtype
-            )
-            attributes["flag_meanings"] = " ".join(
-                word.replace(" ", "_") for word in raw.enum
-            )
+            attributes["flag_values"] = np.array(list(raw.enum.values()), raw.form.dtype)
+            attributes["flag_meanings"] = " ".join(word.replace(" ", "_") for word in raw.enum)
         if raw.form.kind == "null":
             attributes["dataspace"] = "null"
         fill = meaning.fill if meaning.fill is not None else raw.fill
@@ -263,9 +238,7 @@ def _fields(found: list[_Raw]) -> list[Field]:
                 units=meaning.units,
                 attributes=attributes,
                 source_chunks=raw.chunks,
-                spatial_axes=meaning.spatial_axes
-                if meaning.role is Role.MEASUREMENT
-                else None,
+                spatial_axes=meaning.spatial_axes if meaning.role is Role.MEASUREMENT else None,
                 scale=meaning.scale if raw.form.kind == "array" else None,
                 fill=fill if raw.form.kind == "array" else None,
             )
@@ -273,22 +246,16 @@ def _fields(found: list[_Raw]) -> list[Field]:
     return fields
 
 
-def with_roles(
-    fields: tuple[Field, ...], role: Callable[[ArrayField], Role]
-) -> tuple[Field, ...]:
+def with_roles(fields: tuple[Field, ...], role: Callable[[ArrayField], Role]) -> tuple[Field, ...]:
     """Return the fields with the roles that a format knows better."""
-    return tuple(
-        replace(f, role=role(f)) if isinstance(f, ArrayField) else f for f in fields
-    )
+    return tuple(replace(f, role=role(f)) if isinstance(f, ArrayField) else f for f in fields)
 
 
 def _groups(tree: Tree) -> dict[str, dict[str, Any]]:
     groups = {}
     for entry in tree.of("group"):
         with guarded(tree.where, entry.name):
-            groups[entry.name] = hdf5_attributes.plain(
-                h5o.open(tree.file.id, entry.raw or b"/")
-            )
+            groups[entry.name] = hdf5_attributes.plain(h5o.open(tree.file.id, entry.raw or b"/"))
     return groups
 
 
@@ -310,9 +277,7 @@ def _findings(tree: Tree, forms: dict[bytes, Form]) -> tuple[Finding, ...]:
     outside = tree.of("external")
     if outside:
         message = f"{len(outside)} link(s) lead to other files: carried as links, never followed"
-        findings.append(
-            Finding("external-link", Severity.WARNING, message, outside[0].name)
-        )
+        findings.append(Finding("external-link", Severity.WARNING, message, outside[0].name))
     other = tree.of("other")
     if other:
         message = f"{len(other)} user-defined link(s) cannot be copied: lost"

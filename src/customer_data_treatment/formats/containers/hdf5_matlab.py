@@ -29,11 +29,7 @@ def rules(tree: Tree) -> tuple[RuleCount, ...]:
     broken = []
     for name, words in pointers:
         wanted = _numbers(words)
-        if (
-            wanted is None
-            or not 1 <= wanted[1] <= classes
-            or any(not 1 <= n <= objects for n in wanted[0])
-        ):
+        if wanted is None or not 1 <= wanted[1] <= classes or any(not 1 <= n <= objects for n in wanted[0]):
             broken.append(name)
     return (
         RuleCount(
@@ -53,11 +49,7 @@ def _pointers(tree: Tree) -> "list[tuple[str, np.ndarray[Any, Any]]]":
     found = []
     for entry in tree.of("dataset"):
         dataset = tree.dataset(entry)
-        if (
-            "MATLAB_object_decode" not in dataset.attrs
-            or dataset.dtype != np.uint32
-            or dataset.size > _MOST
-        ):
+        if "MATLAB_object_decode" not in dataset.attrs or dataset.dtype != np.uint32 or dataset.size > _MOST:
             continue
         words = dataset[()].reshape(-1)
         if len(words) and int(words[0]) == _MARK:
@@ -86,7 +78,7 @@ def _table(tree: Tree) -> tuple[int, int]:
         cells = tree.file["#subsystem#/MCOS"]
         block = tree.file[cells[()].reshape(-1)[0]][()].astype(np.uint8).tobytes()
         offsets = np.frombuffer(block[8:40], "<u4")
-    except Exception:  # no such table: every pointer into it is broken
+    except Exception:  # noqa: BLE001 - no table to be read, whatever the cause: every pointer is broken
         return 0, 0
     if len(offsets) < 8:
         return 0, 0

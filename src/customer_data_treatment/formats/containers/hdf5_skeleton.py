@@ -30,9 +30,7 @@ KEPT = "structure.json"
 _PIECE = 1 << 20
 # Filters that give back exactly what they were given; others (scale-offset on floats, ZFP, SZ) would
 # bend values a second time and are left out of the restored file.
-_EXACT_FILTERS = frozenset(
-    {1, 2, 3, 4, 5, 307, 32000, 32001, 32004, 32008, 32015, 32026}
-)
+_EXACT_FILTERS = frozenset({1, 2, 3, 4, 5, 307, 32000, 32001, 32004, 32008, 32015, 32026})
 
 
 @dataclass(slots=True)
@@ -40,9 +38,7 @@ class _Build:
     tree: Tree
     forms: dict[bytes, Form]
     target: Any
-    types: dict[int, Any] = field(
-        default_factory=dict
-    )  # address of a committed type -> its copy
+    types: dict[int, Any] = field(default_factory=dict)  # address of a committed type -> its copy
     kept_text: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
@@ -54,9 +50,7 @@ def pack(tree: Tree, forms: dict[bytes, Form], name: str) -> Iterator[bytes]:
         build = _make(tree, forms, path)
         if name == KEPT:
             papers = {"kept": sorted(build.kept_text), "lost": sorted(build.lost)}
-            yield json.dumps(papers, ensure_ascii=False, sort_keys=True).encode(
-                "utf-8", "backslashreplace"
-            )
+            yield json.dumps(papers, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace")
             return
         packer = lzma.LZMACompressor(preset=1)
         with path.open("rb") as file:
@@ -88,7 +82,7 @@ def _make(tree: Tree, forms: dict[bytes, Form], path: Path) -> _Build:
         return _fill(tree, forms, path, h5f.LIBVER_EARLIEST)
     except CustomerError:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - said again by the second attempt
         path.unlink(missing_ok=True)
     with guarded(tree.where, "structure"):
         return _fill(tree, forms, path, h5f.LIBVER_V18)
@@ -200,13 +194,9 @@ def _attributes(build: _Build, entry: Entry) -> None:
         attribute = h5a.open(source, name)
         kind = _type(build, attribute.get_type())
         try:
-            hdf5_attributes.copy_attribute(
-                attribute, target, kind, lambda ref: _reference(build, ref)
-            )
+            hdf5_attributes.copy_attribute(attribute, target, kind, lambda ref: _reference(build, ref))
         except (TypeError, NotImplementedError):
-            build.lost.append(
-                f"{entry.name}@{name.decode('utf-8', 'backslashreplace')}"
-            )
+            build.lost.append(f"{entry.name}@{name.decode('utf-8', 'backslashreplace')}")
     comment = h5g.open(build.tree.file.id, b"/").get_comment(entry.raw or b".")
     if comment:
         h5g.open(build.target, b"/").set_comment(entry.raw or b".", comment)
@@ -219,16 +209,12 @@ def _reference(build: _Build, reference: Any) -> Any:
     if not reference:
         return kind()
     try:
-        place = build.tree.paths[
-            h5o.get_info(h5r.dereference(reference, build.tree.file.id)).addr
-        ]
+        place = build.tree.paths[h5o.get_info(h5r.dereference(reference, build.tree.file.id)).addr]
         space = h5r.get_region(reference, build.tree.file.id) if region else None
     except (KeyError, ValueError, RuntimeError, OSError):
         build.lost.append("a reference to nothing")
         return kind()
-    return h5r.create(
-        build.target, place or b"/", h5r.DATASET_REGION if region else h5r.OBJECT, space
-    )
+    return h5r.create(build.target, place or b"/", h5r.DATASET_REGION if region else h5r.OBJECT, space)
 
 
 # --- values of what has no field --------------------------------------------------------------
@@ -238,11 +224,7 @@ def _values(build: _Build, entry: Entry) -> None:
     form = build.forms[entry.raw]
     if form.kind == "kept" and not form.elsewhere:
         _copy_values(build, entry)
-    elif (
-        _has_text(form)
-        and not form.virtual
-        and not _reversible(build.tree.dataset(entry), form)
-    ):
+    elif _has_text(form) and not form.virtual and not _reversible(build.tree.dataset(entry), form):
         build.kept_text.append(entry.name)
         _copy_values(build, entry)
 
@@ -267,14 +249,8 @@ def _reversible(dataset: Any, form: Form) -> bool:
             continue
         for name in form.dtype.names:
             member = form.dtype[name]
-            text = member.kind == "S" or (
-                member.kind == "O" and h5py.check_string_dtype(member) is not None
-            )
-            if (
-                text
-                and not hdf5_forms.single_byte(member)
-                and not hdf5_forms.is_utf8(values[name])
-            ):
+            text = member.kind == "S" or (member.kind == "O" and h5py.check_string_dtype(member) is not None)
+            if text and not hdf5_forms.single_byte(member) and not hdf5_forms.is_utf8(values[name]):
                 return False
     return True
 
@@ -285,17 +261,14 @@ def _copy_values(build: _Build, entry: Entry) -> None:
         h5d.open(build.target, entry.raw),
     )
     space = source.get_space()
-    if (
-        space.get_simple_extent_type() == h5s.NULL
-        or space.get_simple_extent_npoints() == 0
-    ):
+    if space.get_simple_extent_type() == h5s.NULL or space.get_simple_extent_npoints() == 0:
         return
     kind = source.get_type()
     raw = not hdf5_attributes.holds_references(kind)
     if not raw:
         try:
             _ = source.dtype
-        except Exception:
+        except Exception:  # noqa: BLE001 - a reference type h5py cannot read
             build.lost.append(entry.name)
             return
     with guarded(build.tree.where, entry.name):
@@ -307,15 +280,11 @@ def _copy_values(build: _Build, entry: Entry) -> None:
                 _copy_box(build, source, target, box, size, kind if raw else None)
 
 
-def _copy_box(
-    build: _Build, source: Any, target: Any, box: Any, size: int, kind: Any
-) -> None:
+def _copy_box(build: _Build, source: Any, target: Any, box: Any, size: int, kind: Any) -> None:
     file_space = source.get_space()
     if box:
         starts = tuple(part.start for part in box)
-        file_space.select_hyperslab(
-            starts, tuple(part.stop - part.start for part in box)
-        )
+        file_space.select_hyperslab(starts, tuple(part.stop - part.start for part in box))
     memory = h5s.create_simple((size,))
     if kind is not None:
         buffer = np.zeros(size, dtype=np.dtype((np.void, kind.get_size())))

@@ -37,12 +37,8 @@ class ClassicDecoder:
         self._where, self._size = source.name, source.size
         self._file = source.local_path().open("rb")
         try:
-            self._header = classic_header.parse(
-                self._file.fileno(), source.size, source.name
-            )
-            self._variables = {
-                variable.name: variable for variable in self._header.variables
-            }
+            self._header = classic_header.parse(self._file.fileno(), source.size, source.name)
+            self._variables = {variable.name: variable for variable in self._header.variables}
             self.dataset = _facts(self._header, source.size)
         except BaseException:
             self._file.close()
@@ -75,9 +71,9 @@ class ClassicDecoder:
             step = max(1, layout.BLOCK // stride)
             for start in range(first, last, step):
                 count = min(step, last - start)
-                out[start - first : start - first + count] = self._span(
-                    variable, start, count, rest
-                )[(..., *inner)]
+                out[start - first : start - first + count] = self._span(variable, start, count, rest)[
+                    (..., *inner)
+                ]
         else:
             for at in range(first, last):
                 begin = variable.begin + at * stride
@@ -107,12 +103,7 @@ class ClassicDecoder:
             where=self._where,
         )
         whole = np.ndarray((count, variable.size), np.uint8, block.data, 0, (stride, 1))
-        return (
-            np.ascontiguousarray(whole)
-            .reshape(-1)
-            .view(variable.dtype)
-            .reshape(count, *rest)
-        )
+        return np.ascontiguousarray(whole).reshape(-1).view(variable.dtype).reshape(count, *rest)
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         """Raise KeyError: a classic file has no tables."""
@@ -122,9 +113,7 @@ class ClassicDecoder:
         """Yield the header's bytes, or what lies between the values, xz-compressed."""
         if name == HEADER:
             for at in range(0, self._header.length, 1 << 20):
-                yield os.pread(
-                    self._file.fileno(), min(1 << 20, self._header.length - at), at
-                )
+                yield os.pread(self._file.fileno(), min(1 << 20, self._header.length - at), at)
             return
         if name != BETWEEN:
             raise KeyError(name)
@@ -164,20 +153,15 @@ def _characters(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
 def _facts(header: Header, size: int) -> Dataset:
     variables = [
-        cf.Variable(v.name, _word(v), v.shape, tuple(v.dimensions), v.attributes)
-        for v in header.variables
+        cf.Variable(v.name, _word(v), v.shape, tuple(v.dimensions), v.attributes) for v in header.variables
     ]
     meanings = cf.meanings(variables)
-    modality, family = modality_of(
-        {v.name for v in header.variables}, header.attributes
-    )
+    modality, family = modality_of({v.name for v in header.variables}, header.attributes)
     tail = size - header.end - (-header.end % 4)
-    findings = ()
+    findings: tuple[Finding, ...] = ()
     if tail > 0:
         message = f"{tail} byte(s) follow the last value: carried as they are"
-        findings = (
-            Finding("trailing-bytes", Severity.NOTE, message, f"byte {header.end}"),
-        )
+        findings = (Finding("trailing-bytes", Severity.NOTE, message, f"byte {header.end}"),)
     return Dataset(
         format="NetCDF",
         modality=modality,
@@ -204,9 +188,7 @@ def _facts(header: Header, size: int) -> Dataset:
     )
 
 
-def modality_of(
-    names: set[str], attributes: dict[str, Any]
-) -> tuple[DataModalityType, CustomerDataType]:
+def modality_of(names: set[str], attributes: dict[str, Any]) -> tuple[DataModalityType, CustomerDataType]:
     """Return what a netCDF file measures: mass spectra (ANDI), images (MINC), else grids of the Earth."""
     if {"mass_values", "intensity_values"} <= names or "ordinate_values" in names:
         return DataModalityType.METABOLOMICS, CustomerDataType.MULTI_OMICS
@@ -216,19 +198,11 @@ def modality_of(
 
 
 def _word(variable: Variable) -> str:
-    return (
-        TEXT
-        if variable.dtype.kind == "S"
-        else str(variable.dtype.newbyteorder("=").name)
-    )
+    return TEXT if variable.dtype.kind == "S" else str(variable.dtype.newbyteorder("=").name)
 
 
-def _field(
-    variable: Variable, told: cf.Variable, meaning: cf.Meaning, header: Header
-) -> ArrayField:
-    chunks = (
-        (1, *variable.shape[1:]) if variable.record and variable.shape[0] > 1 else None
-    )
+def _field(variable: Variable, told: cf.Variable, meaning: cf.Meaning, header: Header) -> ArrayField:
+    chunks = (1, *variable.shape[1:]) if variable.record and variable.shape[0] > 1 else None
     return ArrayField(
         name=variable.name,
         shape=variable.shape,
@@ -264,9 +238,7 @@ def write(package: RestoreSource, target: Path) -> None:
             _write_records(package, header, size, packed, descriptor)
 
 
-def _stored(
-    package: RestoreSource, variable: Variable, box: Box
-) -> "np.ndarray[Any, Any]":
+def _stored(package: RestoreSource, variable: Variable, box: Box) -> "np.ndarray[Any, Any]":
     values = package.read(variable.name, box)
     if variable.dtype.kind == "S":
         joined = "".join(item or "\0" for item in values.reshape(-1))
@@ -277,9 +249,9 @@ def _stored(
 def _write_fixed(package: RestoreSource, variable: Variable, descriptor: int) -> None:
     at = variable.begin
     for box in flat_slabs(variable.shape, variable.dtype.itemsize):
-        stored = _stored(package, variable, box).tobytes()
-        _put(descriptor, stored, at)
-        at += len(stored)
+        piece = _stored(package, variable, box).tobytes()
+        _put(descriptor, piece, at)
+        at += len(piece)
 
 
 def _write_records(
@@ -296,9 +268,7 @@ def _write_records(
             for variable in moving:
                 at = variable.begin + number * stride
                 for box in flat_slabs(variable.shape[1:], variable.dtype.itemsize):
-                    stored = _stored(
-                        package, variable, (slice(number, number + 1), *box)
-                    ).tobytes()
+                    stored = _stored(package, variable, (slice(number, number + 1), *box)).tobytes()
                     _put(descriptor, stored, at)
                     at += len(stored)
         layout.put_record_gaps(header, size, packed, descriptor)
@@ -313,9 +283,7 @@ def _write_records(
             )
             offset = variable.begin - header.record_begin
             stored = _stored(package, variable, box)
-            table[:, offset : offset + variable.size] = stored.reshape(count, -1).view(
-                np.uint8
-            )
+            table[:, offset : offset + variable.size] = stored.reshape(count, -1).view(np.uint8)
         for begin, end in inner:
             piece = np.frombuffer(packed.take(count * (end - begin)), np.uint8)
             table[:, begin:end] = piece.reshape(count, end - begin)

@@ -6,6 +6,7 @@ fills what a short file lacks with zeros and says nothing; here every promise is
 
 import os
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -75,9 +76,7 @@ class Header:
     dimensions: tuple[Dimension, ...]
     attributes: dict[str, Any]
     variables: tuple[Variable, ...]
-    oddities: tuple[str, ...] = field(
-        default=()
-    )  # variables whose stated size is not their own
+    oddities: tuple[str, ...] = field(default=())  # variables whose stated size is not their own
 
     @property
     def end(self) -> int:
@@ -87,11 +86,7 @@ class Header:
             if not variable.record:
                 ends.append(variable.begin + variable.size)
             elif self.records:
-                ends.append(
-                    variable.begin
-                    + (self.records - 1) * self.record_bytes
-                    + variable.size
-                )
+                ends.append(variable.begin + (self.records - 1) * self.record_bytes + variable.size)
         return max(ends)
 
 
@@ -150,15 +145,12 @@ def parse(descriptor: int, size: int, where: str) -> Header:
     dimensions = _dimensions(cursor, width)
     attributes = _attributes(cursor, width)
     raw = [
-        _variable(cursor, width, offset, version, dimensions)
-        for _ in range(_list(cursor, width, _VARIABLE))
+        _variable(cursor, width, offset, version, dimensions) for _ in range(_list(cursor, width, _VARIABLE))
     ]
     names = [variable.name for variable in raw]
     if len(set(names)) != len(names):
         raise cursor.corrupt("two of its variables have one name")
-    header = _laid_out(
-        cursor, version, None if streaming else records, dimensions, attributes, raw
-    )
+    header = _laid_out(cursor, version, None if streaming else records, dimensions, attributes, raw)
     _expect_sound(header, size, where)
     return header
 
@@ -265,11 +257,7 @@ def _laid_out(
 ) -> Header:
     moving = [variable for variable in raw if variable.record]
     # A lone record variable of a small type is not padded (specification, "Note on padding").
-    stride = (
-        moving[0].size
-        if len(moving) == 1
-        else sum(variable.padded for variable in moving)
-    )
+    stride = moving[0].size if len(moving) == 1 else sum(variable.padded for variable in moving)
     begin = min((variable.begin for variable in moving), default=cursor.size)
     if records is None:
         records = max(0, cursor.size - begin) // stride if stride else 0
@@ -287,9 +275,7 @@ def _laid_out(
         )
         for v in raw
     )
-    odd = tuple(
-        v.name for v in variables if not _states_its_size(v, version, len(moving))
-    )
+    odd = tuple(v.name for v in variables if not _states_its_size(v, version, len(moving)))
     return Header(
         version,
         cursor.at,
@@ -342,16 +328,8 @@ def _expect_sound(header: Header, size: int, where: str) -> None:
 
 
 def _expect_apart(header: Header, where: str) -> None:
-    fixed = [
-        (v.begin, v.begin + v.size, v.name)
-        for v in header.variables
-        if not v.record and v.size
-    ]
-    moving = [
-        (v.begin, v.begin + v.size, v.name)
-        for v in header.variables
-        if v.record and v.size
-    ]
+    fixed = [(v.begin, v.begin + v.size, v.name) for v in header.variables if not v.record and v.size]
+    moving = [(v.begin, v.begin + v.size, v.name) for v in header.variables if v.record and v.size]
     if moving and header.records:
         fixed.append(
             (
@@ -368,9 +346,7 @@ def _expect_apart(header: Header, where: str) -> None:
                 where=where,
             )
     for extents in (sorted(fixed), sorted(moving)):
-        for (_, end, name), (begin, _, other) in zip(
-            extents, extents[1:], strict=False
-        ):
+        for (_, end, name), (begin, _, other) in pairwise(extents):
             if begin < end:
                 raise CustomerError(
                     f"the values of {name} and {other} lie upon each other",

@@ -16,14 +16,10 @@ _PIECE = 1 << 20
 
 def _extents(header: Header) -> list[tuple[int, int]]:
     """Return (begin, end) of everything that is values: fixed variables, and the records as one."""
-    found = [
-        (v.begin, v.begin + v.size) for v in header.variables if not v.record and v.size
-    ]
+    found = [(v.begin, v.begin + v.size) for v in header.variables if not v.record and v.size]
     if header.records and header.record_bytes:
         last = header.record_begin + header.record_bytes * (header.records - 1)
-        ends = [
-            v.begin - header.record_begin + v.size for v in header.variables if v.record
-        ]
+        ends = [v.begin - header.record_begin + v.size for v in header.variables if v.record]
         found.append((header.record_begin, last + max(ends)))
     return sorted(found)
 
@@ -76,9 +72,7 @@ def between(header: Header, size: int, descriptor: int) -> Iterator[bytes]:
                 yield os.pread(descriptor, b - a, first + a).ljust(b - a, b"\0")
             continue
         block = np.zeros(count * header.record_bytes, np.uint8)
-        found = os.pread(
-            descriptor, len(block), first
-        )  # the last padding may be missing from the file
+        found = os.pread(descriptor, len(block), first)  # the last padding may be missing from the file
         block[: len(found)] = np.frombuffer(found, np.uint8)
         table = block.reshape(count, header.record_bytes)
         yield b"".join(np.ascontiguousarray(table[:, a:b]).tobytes() for a, b in inner)
@@ -105,13 +99,9 @@ class Unpacked:
                         break
                 self._ready += self._unpacker.decompress(piece, max_length=_PIECE)
         except lzma.LZMAError as error:
-            raise CustomerError(
-                f"the carried bytes are damaged: {error}", code="corrupt"
-            ) from error
+            raise CustomerError(f"the carried bytes are damaged: {error}", code="corrupt") from error
         if len(self._ready) < count:
-            raise CustomerError(
-                "the carried bytes between the values are too few", code="corrupt"
-            )
+            raise CustomerError("the carried bytes between the values are too few", code="corrupt")
         taken, self._ready = self._ready[:count], self._ready[count:]
         return taken
 
@@ -123,9 +113,7 @@ def put_gaps(header: Header, size: int, packed: Unpacked, descriptor: int) -> No
             os.pwrite(descriptor, packed.take(min(_PIECE, end - at)), at)
 
 
-def put_record_gaps(
-    header: Header, size: int, packed: Unpacked, descriptor: int
-) -> None:
+def put_record_gaps(header: Header, size: int, packed: Unpacked, descriptor: int) -> None:
     """Write back the padding inside large records, never past the file's end."""
     inner = record_gaps(header)
     for start, _ in record_blocks(header):
