@@ -220,13 +220,12 @@ def test_text_among_numbers_is_worth_a_word() -> None:
 
 def test_a_declared_key_is_unique_and_its_rows_witness_each_other() -> None:
     rules = _rules(ColumnRule("k"), ColumnRule("v"), key=("k",))
-    found = by_name(
-        check(*_table(k=["a", "b", "a", "c", "b", None, None], v=[1, 2, 1, 3, 9, 0, 0]), rules, size=2)
-    )
-    assert _counts(found["key-unique:t/k"]) == (5, 2)
-    assert found["key-unique:t/k"].where == ("table t, row 3", "table t, row 5")
-    assert _counts(found["rows-repeat:t"]) == (5, 1)
-    assert _counts(found["repeated-keys-agree:t"]) == (4, 2)
+    keys, values = ["a", "b", "a", "c", "b", "a", None, None], [1, 2, 1, 3, 9, 1, 0, 0]
+    found = by_name(check(*_table(k=keys, v=values), rules, size=2))
+    assert _counts(found["key-unique:t/k"]) == (6, 3)
+    assert found["key-unique:t/k"].where == ("table t, row 3", "table t, row 5", "table t, row 6")
+    assert _counts(found["rows-repeat:t"]) == (6, 2)
+    assert _counts(found["repeated-keys-agree:t"]) == (5, 2)
     assert found["repeated-keys-agree:t"].dimension is Dimension.ACCURACY
 
 
@@ -316,6 +315,14 @@ def test_equal_cells_have_equal_bits_and_others_do_not(kind: str) -> None:
     batch = pa.record_batch({"k": pa.concat_arrays([column, column])})
     found = find_duplicates(rows_of(batch, ("k",), (), ()), ("k",), (), lambda: iter([batch]))
     assert found.repeated == 2 * len(column) - (3 if kind == "bool" else len(column))
+
+
+def test_similar_names_do_not_share_their_bits() -> None:
+    names = [f"{site:08d}-sample-{n:012d}" for site in (1, 1 << 20) for n in range(60_000)]
+    bits = row_bits([pa.array(names)], len(names))
+    assert len(np.unique(bits)) == len(names)
+    for part in (bits & np.uint64(0xFFFF), bits >> np.uint64(48)):  # every bit is stirred
+        assert len(np.unique(part)) > 50_000
 
 
 # accuracy
@@ -433,6 +440,10 @@ _JUDGED: list[tuple[ColumnRule, Any, int]] = [
     (ColumnRule("c", "number", decimal=",", grouping="."), ["1.234,5", "1,5"], 0),
     (ColumnRule("c", "number", minimum=0, maximum=10), [-1, 0, 10, 11], 2),
     (ColumnRule("c", "number", minimum=0, maximum=10, exclusive=(True, True)), [-1, 0, 10, 5], 3),
+    (ColumnRule("c", "number", minimum=0, maximum=10, exclusive=(True, False)), ["0", "10", "5", "11"], 2),
+    (ColumnRule("c", "number", minimum=0, maximum=10, exclusive=(False, True)), ["0", "10", "5"], 1),
+    (ColumnRule("c", "number", minimum=0, maximum=10, exclusive=(False, True)), [0, 10, 5], 1),
+    (ColumnRule("c", "number", minimum=0, maximum=10, exclusive=(True, False)), [0, 0, 10, 5], 2),
     (ColumnRule("c", "number", minimum=0), ["-1", "0", "x"], 2),
     (ColumnRule("c", "integer", enum=("1", "2", "Yes")), [1, 2, 3], 1),
     (ColumnRule("c", enum=("1", "2", "Yes")), ["1", "Yes", "no", "2.0"], 1),
@@ -486,6 +497,7 @@ def test_declared_ranges_of_a_schema_witness_accuracy() -> None:
     )
     found = by_name(check(*_table(age=[4, 130], d=["2020-01-02", "2019-01-01"]), rules))
     assert _counts(found["schema-ranges:t"]) == (2, 1)
+    assert found["schema-ranges:t"].where == ("age",)
     assert found["schema-ranges:t"].dimension is Dimension.ACCURACY
 
 
