@@ -93,7 +93,7 @@ def _conclude_table(
         if absent.required and absent.name not in names:
             tally = Tally(length, length)
             results.append(_required(f"{table.name}/{absent.name}", tally, ("the column is absent",)))
-    message = f"cells of table {table.name}'s undeclared columns hold no value"
+    message = f"cells of table {table.name} that nothing declares required or optional hold no value"
     results.append(_scored(f"undeclared-cells:{table.name}", pooled, message, _worst(lacking)))
     return (*results, *_reported(left_out, f"optional-cells:{table.name}"))
 
@@ -121,7 +121,7 @@ def _conclude(_: Tallies | None, outcome: Outcome, matched: Matched) -> tuple[Ch
         else:
             pooled = pooled.merge(tally)
             lacking.append((key, tally))
-    message = "cells of undeclared fields hold no value"
+    message = "cells of fields that nothing declares required or optional hold no value"
     results.append(_scored("undeclared-cells", pooled, message, _worst(lacking)))
     return (*results, *_reported(left_out, "optional-cells"))
 
