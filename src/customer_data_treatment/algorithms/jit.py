@@ -25,3 +25,9 @@ def kernel(*signatures: str) -> Callable[[Callable[..., Any]], Callable[..., Any
             return njit(list(signatures), nogil=True, cache=False, fastmath=False)(function)
 
     return compile_
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a helper into the kernels that call it."""
+    compiled: Callable[..., Any] = njit(nogil=True, fastmath=False, inline="always")(function)
+    return compiled

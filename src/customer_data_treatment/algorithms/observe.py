@@ -1,8 +1,8 @@
 """One pass over a chunk's values: counts, extremes, moments.
 
-Values are taken in blocks that fit the first-level cache: the block's sum first, then the squares
-about its mean, blocks merged by Chan, Golub and LeVeque (1983). Sixteen fixed lanes make the order
-of the additions the same on every processor, whatever its vector width.
+Values are taken in blocks that fit the first-level cache: extremes first, then the sum, then the
+squares about the block's mean, blocks merged by Chan, Golub and LeVeque (1983). Four fixed lanes
+make the order of the additions the same on every processor, whatever its vector width.
 """
 
 from typing import Any
@@ -10,67 +10,79 @@ from typing import Any
 import numpy as np
 
 from ..model.statistics import Statistics
-from .jit import kernel
+from .jit import inlined, kernel
+
+
+@inlined
+def _sum(x: Any, start: int, stop: int) -> float:
+    s0 = s1 = s2 = s3 = 0.0
+    whole = start + (stop - start) // 4 * 4
+    for i in range(start, whole, 4):
+        s0 += np.float64(x[i])
+        s1 += np.float64(x[i + 1])
+        s2 += np.float64(x[i + 2])
+        s3 += np.float64(x[i + 3])
+    for i in range(whole, stop):
+        s0 += np.float64(x[i])
+    return (s0 + s1) + (s2 + s3)
+
+
+@inlined
+def _squares(x: Any, start: int, stop: int, centre: float) -> float:
+    s0 = s1 = s2 = s3 = 0.0
+    whole = start + (stop - start) // 4 * 4
+    for i in range(start, whole, 4):
+        d0 = np.float64(x[i]) - centre
+        d1 = np.float64(x[i + 1]) - centre
+        d2 = np.float64(x[i + 2]) - centre
+        d3 = np.float64(x[i + 3]) - centre
+        s0 += d0 * d0
+        s1 += d1 * d1
+        s2 += d2 * d2
+        s3 += d3 * d3
+    for i in range(whole, stop):
+        d = np.float64(x[i]) - centre
+        s0 += d * d
+    return (s0 + s1) + (s2 + s3)
 
 
 @kernel(
-    "void(float32[::1], int32[::1], float64, boolean, float64[::1])",
-    "void(float64[::1], int64[::1], float64, boolean, float64[::1])",
+    "void(float32[::1], int32[::1], int32, int32, float64, boolean, float64[::1])",
+    "void(float64[::1], int64[::1], int64, int64, float64, boolean, float64[::1])",
 )
-def _observe_floats(x: Any, bits: Any, fill: float, has_fill: bool, out: Any) -> None:
-    """Fill out = [missing, nan, +inf, -inf, min, max, mean, m2, negative zeros, finite]."""
-    negative_zero = np.int64(-(2**31)) if bits.itemsize == 4 else np.int64(-(2**62)) * 2
+def _observe_floats(x: Any, bits: Any, low: Any, mask: Any, fill: float, has_fill: bool, out: Any) -> None:
+    """Fill out = [missing, nan, +inf, -inf, min, max, mean, m2, negative zeros, finite].
+
+    `low` is the integer whose bits are -0.0, `mask` all bits but the sign. Floats order as integers
+    once negative ones are flipped, and integer extremes may be reordered, so they are vectorised.
+    """
     missing = nan = above = below = zeros = 0
     lo, hi = np.inf, -np.inf
     n, mean, m2 = 0.0, 0.0, 0.0
-    lane_lo = np.empty(16, x.dtype)
-    lane_hi = np.empty(16, x.dtype)
-    lane_sum = np.empty(16, np.float64)
-    lane_zero = np.empty(16, np.int64)
+    edges = np.empty(2, bits.dtype)
+    values = edges.view(x.dtype)
     for start in range(0, x.size, 2048):
         stop = min(start + 2048, x.size)
-        whole = start + (stop - start) // 16 * 16
-        lane_lo[:] = np.inf
-        lane_hi[:] = -np.inf
-        lane_sum[:] = 0.0
-        lane_zero[:] = 0
-        for i in range(start, whole, 16):
-            for k in range(16):
-                v = x[i + k]
-                lane_lo[k] = v if v < lane_lo[k] else lane_lo[k]
-                lane_hi[k] = v if v > lane_hi[k] else lane_hi[k]
-                lane_sum[k] += np.float64(v)
-                lane_zero[k] += np.int64(bits[i + k] == negative_zero)
-        s = 0.0
-        for k in range(16):
-            s += lane_sum[k]
-        for i in range(whole, stop):
-            s += np.float64(x[i])
-        plain = np.isfinite(s)
+        smallest, largest = mask, low
+        block_zeros = 0
+        for i in range(start, stop):
+            b = bits[i]
+            ordered = b ^ (mask if b < 0 else type(b)(0))
+            smallest = min(smallest, ordered)
+            largest = max(largest, ordered)
+            block_zeros += np.int64(b == low)
+        edges[0] = smallest ^ mask if smallest < 0 else smallest
+        edges[1] = largest ^ mask if largest < 0 else largest
+        plain = np.isfinite(values[0]) and np.isfinite(values[1])
         if plain and has_fill:
-            for k in range(16):
-                plain = plain and not (lane_lo[k] <= fill <= lane_hi[k])
-            for i in range(whole, stop):
-                plain = plain and x[i] != fill
+            plain = not (values[0] <= fill <= values[1])
         if plain:
             count = np.float64(stop - start)
-            centre = s / count
-            lane_sum[:] = 0.0
-            for i in range(start, whole, 16):
-                for k in range(16):
-                    d = np.float64(x[i + k]) - centre
-                    lane_sum[k] += d * d
-            q = 0.0
-            for k in range(16):
-                q += lane_sum[k]
-                lo = min(lo, np.float64(lane_lo[k]))
-                hi = max(hi, np.float64(lane_hi[k]))
-                zeros += lane_zero[k]
-            for i in range(whole, stop):
-                v = np.float64(x[i])
-                lo, hi = min(lo, v), max(hi, v)
-                q += (v - centre) * (v - centre)
-                zeros += np.int64(bits[i] == negative_zero)
+            centre = _sum(x, start, stop) / count
+            q = _squares(x, start, stop, centre)
+            lo = min(lo, np.float64(values[0]))
+            hi = max(hi, np.float64(values[1]))
+            zeros += block_zeros
         else:
             count, s = 0.0, 0.0
             for i in range(start, stop):
@@ -87,7 +99,7 @@ def _observe_floats(x: Any, bits: Any, fill: float, has_fill: bool, out: Any) ->
                     count += 1.0
                     s += v
                     lo, hi = min(lo, v), max(hi, v)
-                    zeros += np.int64(bits[i] == negative_zero)
+                    zeros += np.int64(bits[i] == low)
             centre = s / count if count > 0 else 0.0
             q = 0.0
             for i in range(start, stop):
@@ -116,51 +128,55 @@ def _observe_integers(x: Any, fill: Any, has_fill: bool, extremes: Any, sums: An
     missing = high = low = np.int64(0)
     n, mean, m2 = 0.0, 0.0, 0.0
     lo, hi = x[0], x[0]
-    seen = False
     for start in range(0, x.size, 2048):
         stop = min(start + 2048, x.size)
-        block_high = block_low = block_missing = np.int64(0)
+        block_high = block_low = holes = np.int64(0)
         block_lo, block_hi = x[start], x[start]
         for i in range(start, stop):
             v = x[i]
-            skip = has_fill and v == fill
-            block_missing += np.int64(skip)
-            w = type(v)(0) if skip else v
-            block_high += np.int64(w) >> 32 if x.itemsize < 8 else np.int64(w >> type(v)(32))
-            block_low += np.int64(w) & 0xFFFFFFFF
-            block_lo = v if v < block_lo else block_lo
-            block_hi = v if v > block_hi else block_hi
-        count = np.float64(stop - start - block_missing)
-        if block_missing:
+            block_lo = min(block_lo, v)
+            block_hi = max(block_hi, v)
+            if x.itemsize < 8:
+                block_low += np.int64(v)
+            else:
+                block_high += np.int64(v >> type(v)(32))
+                block_low += np.int64(v & type(v)(0xFFFFFFFF))
+        if has_fill and block_lo <= fill <= block_hi:
+            for i in range(start, stop):
+                holes += np.int64(x[i] == fill)
+        count = np.float64(stop - start - holes)
+        missing += holes
+        if count == 0.0:
+            continue
+        if holes:
             first = True
+            block_high = block_low = np.int64(0)
             for i in range(start, stop):
                 v = x[i]
                 if v != fill:
                     block_lo = v if first or v < block_lo else block_lo
                     block_hi = v if first or v > block_hi else block_hi
                     first = False
-        if count == 0.0:
-            missing += block_missing
-            continue
-        lo = block_lo if not seen or block_lo < lo else lo
-        hi = block_hi if not seen or block_hi > hi else hi
-        seen = True
+                    if x.itemsize < 8:
+                        block_low += np.int64(v)
+                    else:
+                        block_high += np.int64(v >> type(v)(32))
+                        block_low += np.int64(v & type(v)(0xFFFFFFFF))
+        lo = block_lo if n == 0.0 else min(lo, block_lo)
+        hi = block_hi if n == 0.0 else max(hi, block_hi)
         centre = (np.float64(block_high) * 4294967296.0 + np.float64(block_low)) / count
-        q0 = q1 = q2 = q3 = 0.0
-        whole = start + (stop - start) // 4 * 4
-        for i in range(start, whole, 4):
-            d0 = 0.0 if has_fill and x[i] == fill else np.float64(x[i]) - centre
-            d1 = 0.0 if has_fill and x[i + 1] == fill else np.float64(x[i + 1]) - centre
-            d2 = 0.0 if has_fill and x[i + 2] == fill else np.float64(x[i + 2]) - centre
-            d3 = 0.0 if has_fill and x[i + 3] == fill else np.float64(x[i + 3]) - centre
-            q0 += d0 * d0
-            q1 += d1 * d1
-            q2 += d2 * d2
-            q3 += d3 * d3
-        q = (q0 + q1) + (q2 + q3)
-        for i in range(whole, stop):
-            d = 0.0 if has_fill and x[i] == fill else np.float64(x[i]) - centre
-            q += d * d
+        if holes:
+            q = 0.0
+            for i in range(start, stop):
+                if x[i] != fill:
+                    q += (np.float64(x[i]) - centre) * (np.float64(x[i]) - centre)
+        elif x.itemsize <= 2:
+            power = np.int64(0)  # 2048 * 2^32 at the most, and so is its product with the count
+            for i in range(start, stop):
+                power += np.int64(x[i]) * np.int64(x[i])
+            q = np.float64(power * (stop - start) - block_low * block_low) / count
+        else:
+            q = _squares(x, start, stop, centre)
         total = n + count
         delta = centre - mean
         m2 += q + delta * delta * (n * (count / total))
@@ -168,7 +184,6 @@ def _observe_integers(x: Any, fill: Any, has_fill: bool, extremes: Any, sums: An
         n = total
         high += block_high
         low += block_low
-        missing += block_missing
     extremes[0], extremes[1] = lo, hi
     sums[0], sums[1], sums[2] = missing, high, low
     moments[0], moments[1], moments[2] = n, mean, m2
@@ -219,8 +234,10 @@ def _floats(values: "np.ndarray[Any, Any]", fill: Any) -> tuple[Statistics, int]
         flat = flat.astype(np.float32)
     out = np.empty(10, np.float64)
     has_fill = fill is not None and fill == fill
-    bits = flat.view(np.int32 if flat.dtype.itemsize == 4 else np.int64)
-    _observe_floats(flat, bits, float(fill) if has_fill else 0.0, has_fill, out)
+    integer = np.int32 if flat.dtype.itemsize == 4 else np.int64
+    limits = np.iinfo(integer)
+    bits, low, mask = flat.view(integer), integer(limits.min), integer(limits.max)
+    _observe_floats(flat, bits, low, mask, float(fill) if has_fill else 0.0, has_fill, out)
     finite = out[9] > 0
     return (
         Statistics(

@@ -33,55 +33,63 @@ def _pack(
     inverse = 1.0 / step
     offset = origin * step
     low, high = np.float64(lo), np.float64(hi)
-    nan_hole = hole != hole
+    named_hole = hole == hole
     broken = 0
     largest, total, squares = 0.0, 0.0, 0.0
-    lane_max = np.empty(8, np.float64)
-    lane_sum = np.empty(8, np.float64)
-    lane_square = np.empty(8, np.float64)
-    lane_good = np.empty(8, np.int64)
-    for start in range(0, x.size, 2048):
-        stop = min(start + 2048, x.size)
-        whole = start + (stop - start) // 8 * 8
-        lane_max[:] = 0.0
-        lane_sum[:] = 0.0
-        lane_square[:] = 0.0
-        lane_good[:] = 0
-        for i in range(start, whole, 8):
-            for j in range(8):
-                v = np.float64(x[i + j])
-                k = np.rint(v * inverse) - origin
-                y = k * step + offset
-                cast = np.float64(type(x[0])(y))
-                e = y - v
-                a = max(abs(e), abs(cast - v))
-                good = (a <= bound) & (k >= low) & (k <= high) & (v != hole)
-                lane_good[j] += np.int64(good)
-                q[i + j] = type(q[0])(np.int32(k if good else 0.0))
-                lane_max[j] = max(a, lane_max[j])
-                lane_sum[j] += e
-                lane_square[j] += e * e
-        count = 0
-        for j in range(8):
-            count += lane_good[j]
-        if count == whole - start:
-            for j in range(8):
-                largest = max(largest, lane_max[j])
-                total += lane_sum[j]
-                squares += lane_square[j]
-            first = whole
-        else:
-            first = start
-        for i in range(first, stop):
+    error = np.empty(1024, np.float64)
+    worse = np.empty(1024, np.float64)
+    bits = worse.view(np.int64)
+    for start in range(0, x.size, 1024):
+        count = min(1024, x.size - start)
+        good = np.int64(0)
+        for i in range(count):  # elementwise, so that it is vectorised; integer sums may be reordered
+            v = np.float64(x[start + i])
+            held = type(q[0])(np.int32(np.rint(v * inverse) - origin))
+            q[start + i] = held
+            y = np.float64(held) * step + offset  # of what is stored: a wrapped integer shows as an error
+            e = y - v
+            a = abs(e)
+            b = abs(np.float64(type(x[0])(y)) - v)
+            error[i] = e
+            m = a if a > b else b
+            worse[i] = m
+            good += np.int64((m <= bound) & (held != sentinel))
+        if named_hole:
+            for i in range(count):
+                good -= np.int64(np.float64(x[start + i]) == hole)
+        if good == count:
+            top = np.int64(0)
+            for i in range(count):  # positive floats order as their bits, and integer maxima may be reordered
+                top = max(top, bits[i])
+            s0 = s1 = s2 = s3 = 0.0
+            r0 = r1 = r2 = r3 = 0.0
+            whole = count // 4 * 4
+            for i in range(0, whole, 4):
+                s0 += error[i]
+                s1 += error[i + 1]
+                s2 += error[i + 2]
+                s3 += error[i + 3]
+                r0 += error[i] * error[i]
+                r1 += error[i + 1] * error[i + 1]
+                r2 += error[i + 2] * error[i + 2]
+                r3 += error[i + 3] * error[i + 3]
+            for i in range(whole, count):
+                s0 += error[i]
+                r0 += error[i] * error[i]
+            total += (s0 + s1) + (s2 + s3)
+            squares += (r0 + r1) + (r2 + r3)
+            bits[0] = top
+            largest = max(largest, worse[0])
+            continue
+        for i in range(start, start + count):
             v = np.float64(x[i])
-            if v == hole or (nan_hole and v != v):
+            if v == hole or (hole != hole and v != v):
                 q[i] = sentinel
                 continue
             k = np.rint(v * inverse) - origin
             y = k * step + offset
-            cast = np.float64(type(x[0])(y))
             e = y - v
-            a = max(abs(e), abs(cast - v))
+            a = max(abs(e), abs(np.float64(type(x[0])(y)) - v))
             if not (a <= bound and k >= low and k <= high):
                 broken += 1
                 q[i] = sentinel

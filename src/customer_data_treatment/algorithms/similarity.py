@@ -119,14 +119,18 @@ def lattice_unit(finite: "np.ndarray[Any, Any]", dtype: "np.dtype[Any]") -> floa
     """Return 10^-k (k = 0..6) if every value is a multiple of it to within the dtype's rounding, else None."""
     if len(finite) == 0:
         return None
+    first = finite[:: max(1, len(finite) // 1024)]
     for power in range(7):
         scale = float(10**power)
-        scaled = finite * scale
-        nearest = np.rint(scaled)
-        if float(np.abs(nearest).max()) > 2.0**45:
-            return None
-        if bool((nearest.astype(np.float64) / scale == finite).all()) or bool(
-            ((nearest / scale).astype(dtype) == finite.astype(dtype)).all()
-        ):
+        if not _on_lattice(first, scale, dtype):
+            continue
+        if _on_lattice(finite, scale, dtype):
             return 1.0 / scale
     return None
+
+
+def _on_lattice(finite: "np.ndarray[Any, Any]", scale: float, dtype: "np.dtype[Any]") -> bool:
+    nearest = np.rint(finite * scale)
+    if float(np.abs(nearest).max()) > 2.0**45:
+        return False
+    return bool((nearest / scale == finite).all()) or bool(((nearest / scale).astype(dtype) == finite.astype(dtype)).all())

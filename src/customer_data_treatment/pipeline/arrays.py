@@ -241,12 +241,12 @@ def _conclude(
     array, choice = prepared.array, prepared.choice
     dtype = array.numpy_dtype()
     before = finite_sorted(seen.sample, array.fill)
-    if choice.form.name == "exact":
-        fidelity, after_sample = EXACT_FIDELITY, None
-    else:
-        assert seen.sample is not None
-        after_sample = decoded_sample(seen.sample, choice.form, array.fill)
-        fidelity = _fidelity(array, choice.form, seen, tally, before, after_sample)
+    after: np.ndarray[Any, Any] | None = None
+    fidelity = EXACT_FIDELITY
+    if choice.form.name != "exact":
+        # Every form is monotone, so the decoded sample stands sorted as the original does.
+        after = decoded_sample(before.astype(dtype), choice.form, array.fill).astype(np.float64)
+        fidelity = _fidelity(array, choice.form, seen, tally, before, after)
     _document(work, prepared, code, tally)
     work.evidence.statistics("before", array.name, tally.before)
     work.evidence.statistics("after", array.name, tally.after)
@@ -265,7 +265,7 @@ def _conclude(
         "error": _error_record(tally, before, exact=choice.form.name == "exact"),
         "statistics": {"before": statistics_record(tally.before), "after": statistics_record(tally.after)},
     }
-    picture = picture_of(_finite(seen.sample), _finite(after_sample), choice.form.bound)
+    picture = picture_of(before, after, choice.form.bound)
     outcome = FieldOutcome(
         (record,),
         {array.name: tally.before},
@@ -278,24 +278,20 @@ def _conclude(
     return outcome, fidelity
 
 
-def _finite(sample: "np.ndarray[Any, Any] | None") -> "np.ndarray[Any, Any] | None":
-    return None if sample is None else sample.astype(np.float64)
-
-
 def _fidelity(
     array: ArrayField,
     form: Form,
     seen: Survey,
     tally: _Tally,
     before: "np.ndarray[Any, Any]",
-    after_sample: "np.ndarray[Any, Any]",
+    after: "np.ndarray[Any, Any]",
 ) -> Fidelity:
     width = spread(before)
     if width == 0.0:
         return Fidelity(0.0 if tally.errors.largest else None, None, None, None)
     n = tally.before.finite
     r = pearson(tally.before.m2, tally.after.m2, tally.errors.squares, tally.errors.total, n)
-    ks = 1.0 - ks_distance(before, finite_sorted(after_sample, array.fill))
+    ks = 1.0 - ks_distance(before, after)
     similarity = tiles_ssim(seen.tiles, form, array.fill, width) if seen.tiles is not None else None
     return Fidelity(1.0 - tally.errors.largest / width, r, ks, similarity)
 

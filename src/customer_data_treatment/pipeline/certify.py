@@ -205,7 +205,18 @@ def _findings(account: Account, verdict: Verdict, fidelity: float | None) -> tup
                 f"the data was announced as {declared} and is {account.dataset.data_type}",
             )
         )
+    found += _about_announced_bytes(account)
     return tuple(found) + account.metadata.findings
+
+
+def _about_announced_bytes(account: Account) -> list[Finding]:
+    """Say so where a request announced over twice or under half of what came; it is an estimate, no promise."""
+    announced, came = float(account.options.hints.get("bytes", "0")), account.source.bytes
+    if not announced or 0.5 <= came / announced <= 2.0:
+        return []
+    return [
+        Finding("size-differs", Severity.NOTE, f"about {announced:.3g} bytes were announced and {came} came")
+    ]
 
 
 def _about_size(account: Account) -> list[Finding]:

@@ -183,16 +183,16 @@ def _auto_form(
     bound = (1.0 - target) * spread(finite)
     for _ in range(24):
         form = bounded_form(array, bound, found.statistics, found.negative_zeros, unit, native=native)
-        if form is not None and sample_fidelity(found, finite, form, array.fill) >= target:
+        if form is not None and sample_fidelity(array, found, finite, form) >= target:
             return form
         bound /= 2.0
     return None
 
 
-def sample_fidelity(found: Survey, finite: "np.ndarray[Any, Any]", form: Form, fill: Any) -> float:
+def sample_fidelity(array: ArrayField, found: Survey, finite: "np.ndarray[Any, Any]", form: Form) -> float:
     """Return the terms of fidelity that the sample and the tiles decide: 1 - KS, and SSIM where it applies."""
-    assert found.sample is not None
-    after = finite_sorted(decoded_sample(found.sample, form, fill), fill)
+    fill = array.fill
+    after = decoded_sample(finite.astype(array.numpy_dtype()), form, fill).astype(np.float64)
     score = 1.0 - ks_distance(finite, after)
     if found.tiles is not None and score > 0.9:
         value = tiles_ssim(found.tiles, form, fill, spread(finite))

@@ -45,6 +45,7 @@ def plan(source: ByteSource, options: TreatOptions, surroundings: Surroundings, 
         "schema": 1,
         "source": source.name,
         "format": found.name,
+        "modality": str(options.modality or found.modality),
         "fields": fields,
         "forecast": {
             "bytes_source": source.size,
@@ -52,7 +53,7 @@ def plan(source: ByteSource, options: TreatOptions, surroundings: Surroundings, 
             "bytes_stored": stored,
             "compression_ratio": stored / source.size if source.size else None,
             "seconds": round(decoded / _BYTES_PER_SECOND + 1.0, 1),
-            "peak_bytes": peak,
+            "memory_bytes": peak,
             "workers": run.workers,
         },
     }
@@ -63,7 +64,7 @@ def _fields(work: Treatment, source: ByteSource) -> tuple[list[dict[str, Any]], 
     decoded = stored = 0
     for item in work.decoder.dataset.fields:
         if isinstance(item, TableField):
-            columns = {c.name: str(asked_bound(f"{item.name}/{c.name}", work.options.bounds)) for c in item.columns}
+            columns = {c.name: _column(item, c.name, work.options) for c in item.columns}
             records.append({"field": item.name, "kind": "table", "columns": columns})
             decoded += source.size
             stored += source.size // 2
@@ -74,6 +75,13 @@ def _fields(work: Treatment, source: ByteSource) -> tuple[list[dict[str, Any]], 
         decoded += size
         stored += round(size * _share(work, item, prepared))
     return records, decoded, stored
+
+
+def _column(table: TableField, name: str, options: TreatOptions) -> dict[str, Any]:
+    """Return how a column would be stored: its bound is resolved when the whole table has been seen."""
+    request = asked_bound(f"{table.name}/{name}", options.bounds)
+    form = "exact" if request.kind == "lossless" else "rounded"
+    return {"form": form, "codec": "parquet-zstd", "bound_asked": str(request), "bound": None}
 
 
 def _share(work: Treatment, array: ArrayField, prepared: Any) -> float:
