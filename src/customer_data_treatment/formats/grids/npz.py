@@ -33,6 +33,7 @@ from ..containers.zip import Archive, Member
 
 _INDEX = "members.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_LEVEL = 3  # six times as fast as numpy's 6, a few per cent larger
 _HEADER_MOST = (1 << 20) + 12
 
 
@@ -214,6 +215,7 @@ def _write(package: RestoreSource, target: Path) -> None:
             info = zipfile.ZipInfo(entry["name"], _EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED if entry["method"] else zipfile.ZIP_STORED
             info.external_attr = 0o600 << 16
+            info._compresslevel = _LEVEL  # type: ignore[attr-defined]  # public from Python 3.13 on
             with archive.open(info, "w", force_zip64=True) as member:
                 if "carried" in entry:
                     member.write(package.carried(entry["carried"]))

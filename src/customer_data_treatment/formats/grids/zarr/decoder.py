@@ -236,7 +236,8 @@ class ZarrDecoder:
             return out
         if values.dtype.kind in "US":
             return records.text_values(values, self._encodings[name])
-        return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")).reshape(shape)
+        plain = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")).reshape(shape)
+        return plain if plain.flags.writeable else plain.copy()
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         """Yield the records of a structured array in C order of their index."""

@@ -14,6 +14,10 @@ from ....errors import CustomerError
 from . import columns
 from .cards import Header
 
+# A column of nothing but ordinary numbers (reals with a point, integers of at most 18 digits) is read at once.
+_REAL = rb"[+-]?(?:\d++\.\d*+|\.\d++)(?:[ED][+-]?\d++)?+"
+_WHOLE = rb"[+-]?\d{1,18}"
+_PLAIN = {kind: re.compile(rb"(?:%b(?: |$))*+" % form) for kind, form in ((False, _REAL), (True, _WHOLE))}
 _TFORM = re.compile(r"([AIFED])(\d+)(?:\.(\d+))?")
 
 
@@ -91,9 +95,14 @@ def decode(spec: TextColumn, cells: "np.ndarray[Any, Any]") -> pa.Array:
     flat = np.ascontiguousarray(cells).reshape(-1)
     if spec.code == "A":
         return columns.text(flat, spec.width)
-    items = [item.strip(b" \0") for item in flat.view(f"S{spec.width}").tolist()]
+    written = np.strings.strip(flat.view(f"S{spec.width}"))
     null = None if spec.null is None else spec.null.encode("latin-1")
-    values = [None if item in (b"", null) else _number(spec, item) for item in items]
+    plain = bool((written != b"").all()) and (null is None or bool((written != null).all()))
+    if plain and _PLAIN[spec.code == "I"].fullmatch(b" ".join(written.tolist())):
+        if spec.code == "I":
+            return pa.array(written.astype(np.int64))
+        return pa.array(np.strings.replace(written, b"D", b"E").astype(np.float64))
+    values = [None if item in (b"", null) else _number(spec, item) for item in written.tolist()]
     return pa.array(values, spec.arrow_type)
 
 
@@ -118,8 +127,22 @@ def encode(spec: TextColumn, cells: pa.Array, pad: bytes = b" ") -> "np.ndarray[
     if spec.code == "A":
         return columns.fixed_text(cells, spec.width, b" ")
     missing = (spec.null or "").rjust(spec.width).encode("latin-1")[: spec.width]
-    lines = [missing if item is None else _written(spec, item) for item in cells.to_pylist()]
+    items = cells.to_pylist()
+    lines = _canonical(spec, items) if cells.null_count == 0 and items else None
+    if lines is None:
+        lines = [missing if item is None else _written(spec, item) for item in items]
     return np.array(lines, dtype=f"S{spec.width}").view(np.uint8).reshape(-1, spec.width)
+
+
+def _canonical(spec: TextColumn, values: list[Any]) -> list[bytes] | None:
+    """Return all values in the column's own format, None where one of them would change or not fit."""
+    style = "d" if spec.code == "I" else f".{spec.digits}{'f' if spec.code == 'F' else 'E'}"
+    forms = [f"{value:{spec.width}{style}}".encode("ascii") for value in values]
+    if max(map(len, forms)) > spec.width:
+        return None
+    if spec.code != "I" and not np.array_equal(np.array(forms).astype(np.float64), np.array(values)):
+        return None
+    return [form.replace(b"E", b"D") for form in forms] if spec.code == "D" else forms
 
 
 def _written(spec: TextColumn, value: float) -> bytes:

@@ -216,7 +216,7 @@ class FitsDecoder:
         return out
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
-        """Yield a table's rows, about 4 MiB at a time."""
+        """Yield a table's rows, about 2 MiB at a time."""
         table = self._tables[name]
         for rows in table.rows():
             yield table.batch(rows)

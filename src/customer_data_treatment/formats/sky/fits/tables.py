@@ -14,7 +14,7 @@ from .asciitable import TextColumn
 from .columns import ColumnSpec
 from .units import Reader, Unit
 
-_BATCH = 4 << 20
+_BATCH = 2 << 20
 _PIECE = 1 << 20
 Patch = tuple[int, bytes]  # where in the data unit, and the bytes that stand there
 
@@ -80,7 +80,7 @@ class TableReader:
         self._where = f"{where}, HDU {layout.unit.index}"
 
     def rows(self) -> Iterator[Rows]:
-        """Yield the rows in pieces of about 4 MiB, heap values included."""
+        """Yield the rows in pieces of about 2 MiB, heap values included."""
         layout = self.layout
         step = max(1, _BATCH // max(1, layout.row_bytes))
         for first in range(0, layout.rows, step):
@@ -180,7 +180,7 @@ def cells(spec: ColumnSpec | TextColumn, raw: "np.ndarray[Any, Any]") -> "np.nda
 
 
 def _cuts(held: "np.ndarray[Any, Any]") -> list[int]:
-    """Return where to cut rows so that each piece's heap values fill about 4 MiB."""
+    """Return where to cut rows so that each piece's heap values fill about 2 MiB."""
     if len(held) == 0 or int(held.sum()) <= _BATCH:
         return [0, len(held)]
     piece = np.cumsum(held) // _BATCH
