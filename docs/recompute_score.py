@@ -16,38 +16,38 @@ LEVELS = {
 }
 
 
-def no_rarer(N, n, v, D):  # 160-bit fixed point, walking from the likeliest count outwards
-    mode = min(max((n + 1) * (D + 1) // (N + 2), n + D - N, 0), n, D)
-    below, above = (1 << 160, 0) if mode <= v else (0, 1 << 160)
+def no_rarer(scope, examined, seen, total):  # 160-bit fixed point, walking from the likeliest count outwards
+    rest = scope - total - examined
+    mode = min(max((examined + 1) * (total + 1) // (scope + 2), -rest, 0), examined, total)
+    below, above = (1 << 160, 0) if mode <= seen else (0, 1 << 160)
     for step in (-1, 1):
         x, term = mode, 1 << 160
         while term:  # it becomes 0 at either end
-            falling = (x * (N - D - n + x), (D - x + 1) * (n - x + 1))
-            rising = ((D - x) * (n - x), (x + 1) * (N - D - n + x + 1))
+            falling = (x * (rest + x), (total - x + 1) * (examined - x + 1))
+            rising = ((total - x) * (examined - x), (x + 1) * (rest + x + 1))
             up, down = falling if step < 0 else rising
             x, term = x + step, term * up // down if up else 0
-            below, above = (below + term, above) if x <= v else (below, above + term)
+            below, above = (below + term, above) if x <= seen else (below, above + term)
     return 19 * below + (1 << 64) >= above
 
 
-def most_violations(N, n, v):
-    low, high = v, N - n + v
+def most_violations(scope, examined, seen):
+    low, high = seen, scope - examined + seen
     while low < high:
-        D = (low + high + 1) // 2
-        low, high = (D, high) if no_rarer(N, n, v, D) else (low, D - 1)
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if no_rarer(scope, examined, seen, middle) else (low, middle - 1)
     return low
 
 
 def recompute(body):
     worst, gates = {}, dict(body["gates"], integrity=None, structural=None)
     for check in body["checks"]:
-        N, n, v = check["scope"], check["examined"], check["violations"]
-        if check["kind"] == "structural" and v and N:
+        scope, examined, seen = check["scope"], check["examined"], check["violations"]
+        if check["kind"] == "structural" and seen:
             gates["integrity" if check["dimension"] == "integrity" else "structural"] = False
-        if check["kind"] == "scored" and N and check["dimension"] in LEVELS["PUBLICATION_READY"][1]:
-            worst[check["dimension"]] = min(
-                1 - most_violations(N, n, v) / N, worst.get(check["dimension"], 1.0)
-            )
+        if check["kind"] == "scored" and scope and check["dimension"] in LEVELS["PUBLICATION_READY"][1]:
+            value = 1 - most_violations(scope, examined, seen) / scope
+            worst[check["dimension"]] = min(value, worst.get(check["dimension"], 1.0))
     score = min(worst.values(), default=None)
     for level, (lowest, needed) in LEVELS.items():
         if score is not None and False not in gates.values() and score >= lowest and needed <= worst.keys():

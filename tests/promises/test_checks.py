@@ -30,7 +30,9 @@ _DIRTY = ["a", "b\x00", "�", "", None, "7", "12.5", "2024-02-30", "é"]
 
 
 def _table(draw: st.DrawFn, rows: int) -> pa.RecordBatch:
-    pick = lambda items: draw(st.lists(st.sampled_from(items), min_size=rows, max_size=rows))
+    def pick(items: list[Any]) -> list[Any]:
+        return draw(st.lists(st.sampled_from(items), min_size=rows, max_size=rows))
+
     return pa.record_batch(
         {
             "id": pa.array(pick(["p1", "p2", "p3", None, "p4"]), pa.string()),
@@ -120,9 +122,7 @@ def test_any_chunking_and_any_merge_tree_count_the_same(
 
 @settings(max_examples=40, deadline=None)
 @given(_cases(), st.booleans())
-def test_results_are_counts_and_messages_hold_no_value(
-    case: tuple[Dataset, Mapping[str, Any]], schema: bool
-) -> None:
+def test_results_are_counts_and_messages_hold_no_value(case: tuple[Dataset, Mapping[str, Any]], schema: bool) -> None:
     dataset, values = case
     results = check(dataset, values, _RULES if schema else Requirements())
     names = [result.name for result in results]

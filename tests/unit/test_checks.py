@@ -71,8 +71,7 @@ def _table(
         {key: value if isinstance(value, pa.Array) else pa.array(value) for key, value in columns.items()}
     )
     facts = tuple(
-        Column(key, (roles or {}).get(key, Role.MEASUREMENT), **(declared or {}).get(key, {}))
-        for key in columns
+        Column(key, (roles or {}).get(key, Role.MEASUREMENT), **(declared or {}).get(key, {})) for key in columns
     )
     return _dataset(TableField(name, batch.schema, facts, batch.num_rows)), {name: batch}
 
@@ -246,9 +245,7 @@ def test_unique_columns_and_companions_of_the_key() -> None:
     rules = _rules(
         ColumnRule("s"), ColumnRule("e"), ColumnRule("m", unique=True), key=("s",), key_companions=("e", "r")
     )
-    found = by_name(
-        check(*_table(s=[1, 1, 2, 2], e=["x", None, None, None], m=["p", "p", None, None]), rules)
-    )
+    found = by_name(check(*_table(s=[1, 1, 2, 2], e=["x", None, None, None], m=["p", "p", None, None]), rules))
     assert _counts(found["key-unique:t/s+e"]) == (4, 1)
     assert _counts(found["key-unique:t/m"]) == (2, 1)
 
@@ -256,9 +253,7 @@ def test_unique_columns_and_companions_of_the_key() -> None:
 def test_duplicates_beyond_memory_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     cells = rng.integers(0, 900, 2000)
-    batch = pa.record_batch(
-        {"k": pa.array([f"p{n}" for n in cells]), "v": pa.array(rng.integers(0, 2, 2000))}
-    )
+    batch = pa.record_batch({"k": pa.array([f"p{n}" for n in cells]), "v": pa.array(rng.integers(0, 2, 2000))})
     want = 2000 - len(set(cells.tolist()))
     pairs = list(zip(batch.column("k").to_pylist(), batch.column("v").to_pylist(), strict=True))
     found = []
@@ -372,9 +367,7 @@ def test_declared_ranges_are_in_stored_numbers() -> None:
     found = by_name(check(*_array(np.array([[0, 100, 101], [-1, -2, 7]], "i2"), **facts)))["declared-range:a"]
     assert _counts(found) == (5, 2) and found.where == ("a[0, 2]", "a[1, 1]")
     facts["attributes"] = {"valid_min": np.float32(5.0), "valid_max": np.float32(15.0)}
-    physical = by_name(check(*_array(np.array([[0, 100, 101], [-1, -2, 7]], "i2"), **facts)))[
-        "declared-range:a"
-    ]
+    physical = by_name(check(*_array(np.array([[0, 100, 101], [-1, -2, 7]], "i2"), **facts)))["declared-range:a"]
     assert _counts(physical) == (5, 2)
 
 
@@ -485,6 +478,19 @@ def test_a_schema_of_arrays() -> None:
     assert _counts(found["schema-units"]) == (1, 1)
 
 
+def test_one_table_finds_its_schema_among_several() -> None:
+    rules = Requirements(
+        tables=(
+            TableRule((ColumnRule("a"), ColumnRule("z")), "first"),
+            TableRule((ColumnRule("a", required=True), ColumnRule("b")), "second"),
+        )
+    )
+    found = by_name(check(*_table("table", a=[1, None], b=[1, 2]), rules))
+    assert _counts(found["required-cells:table/a"]) == (2, 1)
+    named = by_name(check(*_table("first", a=[1, None], b=[1, 2]), rules))
+    assert _counts(named["schema-columns:first"]) == (2, 1)
+
+
 def test_a_schema_of_something_else_is_refused() -> None:
     with pytest.raises(CustomerError, match="names no column") as refused:
         bind_checks(_table(a=[1])[0], _rules(ColumnRule("b")))
@@ -492,9 +498,7 @@ def test_a_schema_of_something_else_is_refused() -> None:
 
 
 def test_declared_ranges_of_a_schema_witness_accuracy() -> None:
-    rules = _rules(
-        ColumnRule("age", "integer", minimum=0, maximum=120), ColumnRule("d", "date", minimum="2020-01-01")
-    )
+    rules = _rules(ColumnRule("age", "integer", minimum=0, maximum=120), ColumnRule("d", "date", minimum="2020-01-01"))
     found = by_name(check(*_table(age=[4, 130], d=["2020-01-02", "2019-01-01"]), rules))
     assert _counts(found["schema-ranges:t"]) == (2, 1)
     assert found["schema-ranges:t"].where == ("age",)

@@ -92,9 +92,7 @@ def test_a_table_schema_is_understood() -> None:
 
 def test_packages_and_resources(tmp_path: Path) -> None:
     inner = {"fields": [{"name": "a"}]}
-    assert [t.name for t in _schema({"resources": [{"name": "one", "schema": inner}, {"name": "no"}]})] == [
-        "one"
-    ]
+    assert [t.name for t in _schema({"resources": [{"name": "one", "schema": inner}, {"name": "no"}]})] == ["one"]
     assert _schema({"name": "r", "path": "r.csv", "schema": inner})[0].name == "r"
     (tmp_path / "inner.json").write_text(json.dumps(inner))
     outer = tmp_path / "datapackage.json"
@@ -104,9 +102,7 @@ def test_packages_and_resources(tmp_path: Path) -> None:
     outer.write_text(json.dumps({"resources": [{"name": "one", "schema": "../inner.json"}]}))
     with pytest.raises(CustomerError, match="not in its own folder"):
         read_requirements(schema=outer)
-    (tmp_path / "s.yaml").write_text(
-        "fields:\n  - name: a\n    type: date\n    constraints: {minimum: 2020-01-01}\n"
-    )
+    (tmp_path / "s.yaml").write_text("fields:\n  - name: a\n    type: date\n    constraints: {minimum: 2020-01-01}\n")
     assert read_requirements(schema=tmp_path / "s.yaml").tables[0].columns[0].minimum == "2020-01-01"
 
 
@@ -297,9 +293,7 @@ def test_a_bad_list_is_refused_by_its_line(text: bytes, line: str) -> None:
 
 @pytest.mark.parametrize("tool", ["md5sum", "sha1sum", "sha256sum", "sha512sum", "b2sum"])
 @pytest.mark.parametrize("style", [[], ["-b"], ["--tag"]])
-def test_what_the_tools_write_is_kept_by_the_files_they_read(
-    tmp_path: Path, tool: str, style: list[str]
-) -> None:
+def test_what_the_tools_write_is_kept_by_the_files_they_read(tmp_path: Path, tool: str, style: list[str]) -> None:
     files = {"a.txt": b"one", "sub/b b.bin": b"two" * 1000, "odd\nname": b"3"}
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -315,9 +309,7 @@ def test_what_the_tools_write_is_kept_by_the_files_they_read(
     assert results[0].violations == 1 and results[0].where[0].startswith("a.txt (")
 
 
-def _judge(
-    expected: tuple[ExpectedDigest, ...], files: dict[str, bytes], *, folder: bool = True
-) -> list[CheckResult]:
+def _judge(expected: tuple[ExpectedDigest, ...], files: dict[str, bytes], *, folder: bool = True) -> list[CheckResult]:
     source = "delivery" if folder else next(iter(files))
     asked = wanted(expected, files, source)
     actual = {}

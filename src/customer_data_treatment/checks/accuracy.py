@@ -34,20 +34,12 @@ def _conclude(_: Tallies | None, outcome: Outcome, name: str, extremes: bool) ->
         if (witness.fact in _EXTREMES) is extremes
         and (holds := _holds(witness, outcome.statistics.get(witness.field))) is not None
     ]
-    broken = [
-        f"{witness.field}: {witness.fact} by {witness.origin}" for witness, holds in judged if not holds
-    ]
+    broken = [f"{witness.field}: {witness.fact} by {witness.origin}" for witness, holds in judged if not holds]
     what = (
-        "ranges that the source declares of its fields"
-        if extremes
-        else "totals that the source declares of its fields"
+        "ranges that the source declares of its fields" if extremes else "totals that the source declares of its fields"
     )
     tally = Tally(len(judged), len(broken))
-    return (
-        census(
-            name, Dimension.ACCURACY, RuleKind.SCORED, tally, f"{what} do not fit the values", named(broken)
-        ),
-    )
+    return (census(name, Dimension.ACCURACY, RuleKind.SCORED, tally, f"{what} do not fit the values", named(broken)),)
 
 
 def _holds(witness: Witness, found: Statistics | None) -> bool | None:

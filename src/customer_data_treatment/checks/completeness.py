@@ -36,9 +36,7 @@ def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
         for table in tables_of(dataset)
         if (rule := matched.tables.get(table.name)) is not None
     ]
-    observers.append(
-        Observer("completeness", None, nothing, merge_tallies, partial(_conclude, matched=matched))
-    )
+    observers.append(Observer("completeness", None, nothing, merge_tallies, partial(_conclude, matched=matched)))
     return tuple(observers)
 
 

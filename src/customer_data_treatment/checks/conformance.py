@@ -46,9 +46,7 @@ def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
         asked = tuple(column for column in rule.columns if column.name in names and asks(column))
         conclude = partial(_conclude_table, table=table.name, columns=asked)
         observers.append(
-            Observer(
-                f"schema:{table.name}", table.name, partial(_observe, columns=asked), merge_tallies, conclude
-            )
+            Observer(f"schema:{table.name}", table.name, partial(_observe, columns=asked), merge_tallies, conclude)
         )
     for field in dataset.fields:
         if isinstance(field, ArrayField) and (column := matched.arrays.get(field.name)) and asks(column):
@@ -97,9 +95,7 @@ def _conclude_table(
             measured += [rule.name] if tally.broken else []
     message = f"measured cells of table {table} lie outside the range that the schema declares"
     results.append(
-        census(
-            f"schema-ranges:{table}", Dimension.ACCURACY, RuleKind.SCORED, ranged, message, named(measured)
-        )
+        census(f"schema-ranges:{table}", Dimension.ACCURACY, RuleKind.SCORED, ranged, message, named(measured))
     )
     return tuple(results)
 
@@ -109,11 +105,7 @@ def _observe_array(chunk: Chunk, field: ArrayField, rule: ColumnRule) -> Tally:
     flat = values.reshape(-1)
     column = pa.array(flat.tolist(), type=pa.string()) if flat.dtype == object else pa.array(flat)
     judged = judge_cells(column, rule)
-    missing = (
-        judged.missing
-        if field.fill is None or flat.dtype == object
-        else judged.missing | (flat == field.fill)
-    )
+    missing = judged.missing if field.fill is None or flat.dtype == object else judged.missing | (flat == field.fill)
     broken = (judged.broken & ~missing).reshape(values.shape)
     seen = int(np.count_nonzero(~missing))
     return Tally(seen, int(np.count_nonzero(broken)), positions(broken, chunk.start, field.shape))
@@ -139,9 +131,7 @@ def _conclude_facts(_: Tallies | None, outcome: Outcome, matched: Matched) -> tu
         differ += [place] if rule_units.strip() != units.strip() else []
     message = "fields carry other units than the schema says"
     tally = Tally(agree, len(differ))
-    results.append(
-        census("schema-units", Dimension.CONSISTENCY, RuleKind.SCORED, tally, message, named(differ))
-    )
+    results.append(census("schema-units", Dimension.CONSISTENCY, RuleKind.SCORED, tally, message, named(differ)))
     return tuple(results)
 
 

@@ -44,9 +44,7 @@ def _bind_structure(dataset: Dataset, requirements: Requirements) -> tuple[Obser
                 partial(_observe_mixed, columns=texts),
                 partial(_conclude_mixed, table=table.name),
             )
-            observers.append(
-                Observer(f"mixed-types:{table.name}", table.name, observe, merge_tallies, conclude_mixed)
-            )
+            observers.append(Observer(f"mixed-types:{table.name}", table.name, observe, merge_tallies, conclude_mixed))
     return tuple(observers)
 
 
@@ -80,9 +78,7 @@ def _sizes(outcome: Outcome) -> CheckResult:
     judged = [key for key in declared if key in outcome.statistics]
     broken = [key for key in judged if outcome.statistics[key].count != declared[key]]
     message = "fields hold another number of values than their source declares"
-    return census(
-        "sizes-agree", _CONSISTENCY, RuleKind.SCORED, Tally(len(judged), len(broken)), message, named(broken)
-    )
+    return census("sizes-agree", _CONSISTENCY, RuleKind.SCORED, Tally(len(judged), len(broken)), message, named(broken))
 
 
 def _dimensions(dataset: Dataset) -> CheckResult:
@@ -113,9 +109,7 @@ def _column_names(dataset: Dataset) -> CheckResult:
                 if not name.strip() or counts[name] > 1:
                     broken.append(f"table {field.name}, column {at}")
     message = "columns have no name of their own: it is blank or stands twice"
-    return census(
-        "column-names", _CONSISTENCY, RuleKind.ADVISORY, Tally(total, len(broken)), message, named(broken)
-    )
+    return census("column-names", _CONSISTENCY, RuleKind.ADVISORY, Tally(total, len(broken)), message, named(broken))
 
 
 def _units(dataset: Dataset) -> tuple[CheckResult, ...]:

@@ -47,9 +47,7 @@ def observe_chunk(observers: Sequence[Observer], partials: dict[int, Any], chunk
             partials[at] = observer.merge(partials[at], partial) if at in partials else partial
 
 
-def merge_partials(
-    observers: Sequence[Observer], a: Mapping[int, Any], b: Mapping[int, Any]
-) -> dict[int, Any]:
+def merge_partials(observers: Sequence[Observer], a: Mapping[int, Any], b: Mapping[int, Any]) -> dict[int, Any]:
     """Return the partials of two runs of consecutive chunks, `a` before `b`, joined."""
     joined = dict(a)
     for at, partial in b.items():
@@ -57,9 +55,7 @@ def merge_partials(
     return joined
 
 
-def run_checks(
-    observers: Sequence[Observer], partials: Mapping[int, Any], outcome: Outcome
-) -> list[CheckResult]:
+def run_checks(observers: Sequence[Observer], partials: Mapping[int, Any], outcome: Outcome) -> list[CheckResult]:
     """Return every check's result: the observers', the decoder's rules, the delivered checksums'.
 
     The order is that of the observers, then the rules; it depends on the dataset alone.

@@ -104,9 +104,7 @@ def _declared(field: ArrayField) -> Iterator[Allowed]:
         bottom, top = bottom - _EDGE, top + _EDGE
         if field.scale is not None:
             bottom, top = _stored(bottom, top, field.scale)
-        yield Allowed(
-            f"{axis}:{field.name}", bottom, top, said="from {:g} to {:g} degrees".format(*_GLOBE[axis])
-        )
+        yield Allowed(f"{axis}:{field.name}", bottom, top, said="from {:g} to {:g} degrees".format(*_GLOBE[axis]))
 
 
 def _flags(name: str, listed: "np.ndarray[Any, Any]") -> Allowed:
@@ -122,11 +120,7 @@ def _numbers(value: Any) -> list[Any]:
     if value is None or isinstance(value, str | bytes):
         return []
     array = np.atleast_1d(np.asarray(value))
-    if (
-        array.dtype.kind not in "iuf"
-        or array.ndim != 1
-        or (array.dtype.kind == "f" and np.isnan(array).any())
-    ):
+    if array.dtype.kind not in "iuf" or array.ndim != 1 or (array.dtype.kind == "f" and np.isnan(array).any()):
         return []
     return list(array.tolist())
 
@@ -213,9 +207,7 @@ def _conclude_column(
     tally: Tally | None, outcome: Outcome, table: str, column: str, axis: str
 ) -> tuple[CheckResult, ...]:
     found = tally or Tally()
-    message = "values of {} lie outside the globe, {:g} to {:g} degrees".format(
-        f"{table}/{column}", *_GLOBE[axis]
-    )
+    message = "values of {} lie outside the globe, {:g} to {:g} degrees".format(f"{table}/{column}", *_GLOBE[axis])
     where = rows(found.places, table, column)
     return (census(f"{axis}:{table}/{column}", _VALIDITY, RuleKind.SCORED, found, message, where),)
 
@@ -238,9 +230,7 @@ def _bind_cells(dataset: Dataset, requirements: Requirements) -> tuple[Observer,
     for field in dataset.fields:
         if isinstance(field, ArrayField) and field.dtype == TEXT:
             conclude = partial(_conclude_text, field=field.name)
-            observers.append(
-                Observer(f"text:{field.name}", field.name, _observe_words, merge_tallies, conclude)
-            )
+            observers.append(Observer(f"text:{field.name}", field.name, _observe_words, merge_tallies, conclude))
     return tuple(observers)
 
 
@@ -296,9 +286,7 @@ def _conclude_numbers(_: Tallies | None, outcome: Outcome) -> tuple[CheckResult,
     ]
     message = "fields hold a number that customarily means no value (such as -9999), undeclared"
     results.append(
-        census(
-            "undeclared-fill", _VALIDITY, RuleKind.ADVISORY, Tally(fields, len(coded)), message, named(coded)
-        )
+        census("undeclared-fill", _VALIDITY, RuleKind.ADVISORY, Tally(fields, len(coded)), message, named(coded))
     )
     return tuple(results)
 

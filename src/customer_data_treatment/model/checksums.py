@@ -76,7 +76,9 @@ def _line(line: str, number: int, name: str, blake: bool) -> ExpectedDigest:
     raise _bad("the line is no checksum", name, number)
 
 
-def _expected(file: str, algorithm: str, digest: str, number: int, name: str, blake: bool) -> ExpectedDigest:
+def _expected(  # noqa: PLR0917 - what one line says, in its order
+    file: str, algorithm: str, digest: str, number: int, name: str, blake: bool
+) -> ExpectedDigest:
     known = algorithm or ("blake2b" if blake and len(digest) == 128 else _BY_LENGTH.get(len(digest), ""))
     if not known or len(digest) != _LENGTH[known]:
         raise _bad(f"a digest of {len(digest)} digits belongs to no known algorithm", name, number)
@@ -130,9 +132,7 @@ class Digester:
         return {name: digest.hexdigest() for name, digest in self._running.items()}
 
 
-def wanted(
-    expected: Iterable[ExpectedDigest], files: Iterable[str], source: str
-) -> dict[str, tuple[str, ...]]:
+def wanted(expected: Iterable[ExpectedDigest], files: Iterable[str], source: str) -> dict[str, tuple[str, ...]]:
     """Return which algorithms each file of the source needs, by the names ByteSource.files() gives.
 
     `source` is the source's own name: a list may name a folder's files with or without the folder.
@@ -235,6 +235,4 @@ def _namesakes_left_out(
 
 
 def _where(entries: list[ExpectedDigest]) -> tuple[str, ...]:
-    return tuple(
-        f"{e.file or 'the file'} ({e.algorithm}, line {e.line} of the list)" for e in entries[:_SHOWN]
-    )
+    return tuple(f"{e.file or 'the file'} ({e.algorithm}, line {e.line} of the list)" for e in entries[:_SHOWN])

@@ -323,9 +323,7 @@ def _contact(value: Any, name: str, findings: list[Finding]) -> Any:
     record = {str(key).lower(): _text(item, "contact", name) for key, item in given.items() if item}
     if "email" in record and not _EMAIL.fullmatch(record["email"]):
         findings.append(
-            Finding(
-                "metadata-contact", Severity.WARNING, "the contact's e-mail address is malformed", "contact"
-            )
+            Finding("metadata-contact", Severity.WARNING, "the contact's e-mail address is malformed", "contact")
         )
     return record
 
@@ -336,9 +334,7 @@ def _dates(value: Any, name: str, findings: list[Finding]) -> dict[str, str]:
     for key, text in record.items():
         if not all(_DATE.fullmatch(part) for part in text.split("/")):
             findings.append(
-                Finding(
-                    "metadata-date", Severity.WARNING, "a date is not written as ISO 8601", f"dates.{key}"
-                )
+                Finding("metadata-date", Severity.WARNING, "a date is not written as ISO 8601", f"dates.{key}")
             )
     return record
 
@@ -361,18 +357,12 @@ def _missing(record: Mapping[str, Any]) -> list[Finding]:
         if not record.get(word)
     ]
     if record.get("creators") and not any("orcid" in person for person in record["creators"]):
-        found.append(
-            Finding("metadata-orcid-missing", Severity.NOTE, "no creator has an ORCID", "metadata, creators")
-        )
+        found.append(Finding("metadata-orcid-missing", Severity.NOTE, "no creator has an ORCID", "metadata, creators"))
     return found
 
 
 def is_persistent(identifier: str) -> bool:
     """Return whether an identifier is of a persistent kind: DOI, Handle, ARK, PURL, w3id or an accession."""
     text = identifier.strip()
-    kinds = (
-        r"(https?://)?(hdl\.handle\.net/|n2t\.net/ark:|purl\.|w3id\.org/|identifiers\.org/)|ark:|hdl:|urn:"
-    )
-    return bool(
-        _DOI.fullmatch(text) or re.match(kinds, text) or re.fullmatch(r"[A-Z]{2,6}[_-]?[A-Z]?\d{4,}", text)
-    )
+    kinds = r"(https?://)?(hdl\.handle\.net/|n2t\.net/ark:|purl\.|w3id\.org/|identifiers\.org/)|ark:|hdl:|urn:"
+    return bool(_DOI.fullmatch(text) or re.match(kinds, text) or re.fullmatch(r"[A-Z]{2,6}[_-]?[A-Z]?\d{4,}", text))

@@ -83,9 +83,7 @@ def parse_dictionary(raw: bytes, name: str) -> TableRule:
             if not any(cell.strip() for cell in row):
                 continue
             if len(row) != len(header):
-                raise fault(
-                    f"a row of {len(row)} cells under {len(header)} titles", name, _CODE, reader.line_num
-                )
+                raise fault(f"a row of {len(row)} cells under {len(header)} titles", name, _CODE, reader.line_num)
             said = {word: row[place].strip() if place is not None else "" for word, place in at.items()}
             if said["form"]:
                 forms[said["form"]] = None
@@ -149,12 +147,9 @@ def _text(plain: ColumnRule, said: dict[str, str], name: str, line: int) -> Colu
     """Return the rule of a text field by its validation type; exports hold dates as ISO whatever was typed."""
     validation = said["validation"].lower()
     for word, (kind, formats) in _FORMATS.items():
-        if validation == word or (
-            validation.startswith(f"{word}_") and validation[len(word) + 1 :] in _ORDERS
-        ):
+        if validation == word or (validation.startswith(f"{word}_") and validation[len(word) + 1 :] in _ORDERS):
             low_date, high_date = (
-                text if re.match(r"\d{2,4}[-:]", text) else None
-                for text in (said["minimum"], said["maximum"])
+                text if re.match(r"\d{2,4}[-:]", text) else None for text in (said["minimum"], said["maximum"])
             )
             return replace(plain, type=kind, minimum=low_date, maximum=high_date, formats=formats)
     if validation.startswith(("int", "number", "float")):

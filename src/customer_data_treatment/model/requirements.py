@@ -118,9 +118,7 @@ def _contents(path: Path, code: str) -> tuple[bytes, str]:
         if not path.is_file():
             raise CustomerError("there is no such file", code=code, where=str(path), remedy="check the path")
         if path.stat().st_size > _LARGEST:
-            raise CustomerError(
-                "it is too large to be one", code=code, where=str(path), remedy="name the right file"
-            )
+            raise CustomerError("it is too large to be one", code=code, where=str(path), remedy="name the right file")
         return path.read_bytes(), path.name
     except OSError as error:
         raise CustomerError(

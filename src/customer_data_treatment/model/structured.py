@@ -65,7 +65,7 @@ def _yaml(text: str, name: str, code: str) -> Any:
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=Plain)):
             raise fault("it uses YAML aliases, which are not read", name, code)
-        return yaml.load(text, Loader=Plain)
+        return yaml.load(text, Loader=Plain)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise fault(f"it is no YAML: {error.problem or error.context}", name, code, line) from error

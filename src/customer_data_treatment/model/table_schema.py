@@ -63,9 +63,7 @@ def parse_schema(raw: bytes, name: str, *, beside: Callable[[str], bytes]) -> tu
         resources = document["resources"]
         if not isinstance(resources, list) or not resources:
             raise fault("its resources are no list of tables", name, _CODE)
-        described = [
-            _resource(entry, f"resource {at}", name, beside) for at, entry in enumerate(resources, 1)
-        ]
+        described = [_resource(entry, f"resource {at}", name, beside) for at, entry in enumerate(resources, 1)]
         tables = tuple(table for table in described if table is not None)
     elif "schema" in document:
         table = _resource(document, "resource", name, beside)
@@ -140,9 +138,7 @@ def _column(entry: Any, at: int, shared: tuple[str, ...], name: str) -> ColumnRu
         longest=_length(rules, "maxLength", name, place),
         pattern=_pattern(rules.get("pattern"), kind, form, name, place),
         enum=_enum(rules.get("enum", entry.get("categories")), name, place),
-        missing_values=_missing_values(entry["missingValues"], name, place)
-        if "missingValues" in entry
-        else shared,
+        missing_values=_missing_values(entry["missingValues"], name, place) if "missingValues" in entry else shared,
         formats=(form,) if kind in _DATES and isinstance(form, str) and "%" in form else (),
         words=(_texts(entry.get("trueValues"), _TRUE), _texts(entry.get("falseValues"), _FALSE))
         if kind == "boolean"
@@ -153,7 +149,7 @@ def _column(entry: Any, at: int, shared: tuple[str, ...], name: str) -> ColumnRu
     )
 
 
-def _bound(
+def _bound(  # noqa: PLR0917 - a constraint, then its place
     rules: Mapping[str, Any], word: str, open_word: str, kind: str, name: str, place: str
 ) -> tuple[float | str | None, bool]:
     outside = open_word in rules
@@ -220,13 +216,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _names(written: Any, columns: list[str], word: str, name: str) -> tuple[str, ...]:
-    found = (
-        (written,)
-        if isinstance(written, str)
-        else tuple(written)
-        if isinstance(written, list | tuple)
-        else (None,)
-    )
+    found = (written,) if isinstance(written, str) else tuple(written) if isinstance(written, list | tuple) else (None,)
     for item in found:
         if item not in columns:
             raise fault(f"its {word} names {item!r}, which is no field of it", name, _CODE)

@@ -159,9 +159,7 @@ def quality_score(dimensions: Mapping[Dimension, float | None]) -> float | None:
     return min((value for value in dimensions.values() if value is not None), default=None)
 
 
-def gates_of(
-    results: Iterable[CheckResult], *, fidelity: bool | None = None, privacy: bool | None = None
-) -> Gates:
+def gates_of(results: Iterable[CheckResult], *, fidelity: bool | None = None, privacy: bool | None = None) -> Gates:
     """Return the gates: any violation of a structural rule closes integrity or structural."""
     integrity: bool | None = None
     structural: bool | None = None
@@ -188,9 +186,7 @@ def level_of(dimensions: Mapping[Dimension, float | None], gates: Gates) -> Leve
     return Level.NOT_CERTIFIED
 
 
-def judge(
-    results: Iterable[CheckResult], *, fidelity: bool | None = None, privacy: bool | None = None
-) -> Verdict:
+def judge(results: Iterable[CheckResult], *, fidelity: bool | None = None, privacy: bool | None = None) -> Verdict:
     """Return score, dimensions, gates and level of one dataset from its counts.
 
     `fidelity` says whether every field kept the fidelity asked for, `privacy` whether what was

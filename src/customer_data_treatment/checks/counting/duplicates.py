@@ -60,7 +60,8 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Duplicates:
     """What was found. `repeated` rows have a key that an earlier row has, `identical` ones all its
-    cells too; `contested` rows are of keys whose rows differ, `shared` rows of keys that stand twice."""
+    cells too; `contested` rows are of keys whose rows differ, `shared` rows of keys that stand twice.
+    """
 
     seen: int
     skipped: int
@@ -71,9 +72,7 @@ class Duplicates:
     places: tuple[int, ...] = ()
 
 
-def rows_of(
-    batch: pa.RecordBatch, key: tuple[str, ...], others: tuple[str, ...], needed: tuple[str, ...]
-) -> Rows:
+def rows_of(batch: pa.RecordBatch, key: tuple[str, ...], others: tuple[str, ...], needed: tuple[str, ...]) -> Rows:
     """Return the bits of a batch's rows; rows that lack one of the `needed` cells are skipped."""
     keys = [batch.column(name) for name in key]
     bits = np.empty((batch.num_rows, 2), dtype=np.uint64)
@@ -118,9 +117,7 @@ def find_duplicates(
         suspects = np.concatenate(candidates)[:_CONFIRMED]
         false_hits, places = _confirm(suspects, key, needed, reread())
         repeated -= false_hits
-        return Duplicates(
-            rows.seen, rows.skipped, repeated, min(identical, repeated), shared, contested, places
-        )
+        return Duplicates(rows.seen, rows.skipped, repeated, min(identical, repeated), shared, contested, places)
     return Duplicates(rows.seen, rows.skipped, repeated, identical, shared, contested)
 
 
@@ -174,9 +171,7 @@ def _confirm(
             chosen = chosen[whole[chosen]]
         if chosen.size:
             taken = [plain(batch.column(name)).take(pa.array(chosen)) for name in key]
-            for row, number, digest in zip(
-                chosen.tolist(), bits[chosen].tolist(), _digests(taken), strict=True
-            ):
+            for row, number, digest in zip(chosen.tolist(), bits[chosen].tolist(), _digests(taken), strict=True):
                 known = groups.setdefault(number, set())
                 if digest in known:
                     if len(places) < 3:

@@ -50,9 +50,7 @@ def _cells(values: pa.Array) -> Bits:
     elif pa.types.is_integer(kind):
         bits = values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64, copy=False).view(np.uint64)
     elif (pa.types.is_temporal(kind) and kind.bit_width == 64) or pa.types.is_date32(kind):
-        whole = (
-            values.cast(pa.int32()).cast(pa.int64()) if pa.types.is_date32(kind) else values.view(pa.int64())
-        )
+        whole = values.cast(pa.int32()).cast(pa.int64()) if pa.types.is_date32(kind) else values.view(pa.int64())
         bits = whole.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
     else:
         bits = _bytes(values.cast(pa.string()))
@@ -66,9 +64,7 @@ def _bytes(values: pa.Array) -> Bits:
     if not (pa.types.is_large_string(values.type) or pa.types.is_large_binary(values.type)):
         large = pa.large_binary() if pa.types.is_binary(values.type) else pa.large_string()
         values = values.cast(large)
-    offsets = np.frombuffer(values.buffers()[1], dtype=np.int64)[
-        values.offset : values.offset + len(values) + 1
-    ]
+    offsets = np.frombuffer(values.buffers()[1], dtype=np.int64)[values.offset : values.offset + len(values) + 1]
     out = np.empty(len(values), dtype=np.uint64)
     data = np.frombuffer(values.buffers()[2] or b"", dtype=np.uint8)
     for start in range(0, len(values), _PIECE):

@@ -218,9 +218,7 @@ def _integer(cell: str, rule: ColumnRule) -> float | int | None:
 
 
 def _boolean(cell: str, rule: ColumnRule) -> bool | None:
-    true, false = (
-        rule.words if rule.words[0] else (("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0"))
-    )
+    true, false = rule.words if rule.words[0] else (("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0"))
     return True if cell in true else False if cell in false else None
 
 

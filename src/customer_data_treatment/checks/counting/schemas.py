@@ -1,6 +1,6 @@
 """Which of a schema's tables speaks of which of a dataset's tables and arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import CustomerError
 from ...model.dataset import ArrayField, Dataset, TableField
@@ -20,14 +20,14 @@ def match_tables(dataset: Dataset, requirements: Requirements) -> Matched:
     """Return which rule speaks of which field.
 
     A schema's table is the dataset's table of that name (suffixes aside); a schema without a name,
-    or the only one, takes the table that shares most columns with it. Where no table shares any,
-    its fields may name arrays. Raise CustomerError (bad-schema) where they name nothing.
+    or the only one, takes the table that shares most columns with it, and a dataset of one table
+    the schema of several that does. Where no table shares any, its fields may name arrays. Raise CustomerError (bad-schema) where they name nothing.
     """
     tables: dict[str, TableRule] = {}
     arrays: dict[str, ColumnRule] = {}
-    for rule in requirements.tables:
+    for rule in _spoken_of(requirements.tables, tables_of(dataset)):
         left = [table for table in tables_of(dataset) if table.name not in tables]
-        table = _named(rule, left) or _alike(rule, left, alone=len(requirements.tables) == 1)
+        table = _named(rule, left) or _alike(rule, left)
         if table is not None:
             tables[table.name] = rule
             continue
@@ -57,8 +57,19 @@ def _stem(name: str) -> str:
     return name.rsplit("/", 1)[-1].split(".", 1)[0].lower()
 
 
-def _alike(rule: TableRule, tables: list[TableField], *, alone: bool) -> TableField | None:
-    if rule.name and not alone:
+def _spoken_of(rules: tuple[TableRule, ...], tables: tuple[TableField, ...]) -> tuple[TableRule, ...]:
+    """Return the rules to look at; an only one loses its name, so that it finds its table by columns."""
+    if len(rules) == 1:
+        return (replace(rules[0], name=""),) if not _named(rules[0], list(tables)) else rules
+    if rules and len(tables) == 1 and not any(_named(rule, list(tables)) for rule in rules):
+        names = set(tables[0].schema.names)
+        shared = [len(names & {column.name for column in rule.columns}) for rule in rules]
+        return (replace(rules[shared.index(max(shared))], name=""),)
+    return rules
+
+
+def _alike(rule: TableRule, tables: list[TableField]) -> TableField | None:
+    if rule.name:
         return None
     named = {column.name for column in rule.columns}
     shared = [len(named & set(table.schema.names)) for table in tables]

@@ -45,7 +45,7 @@ def tally_of(seen: int, broken: "np.ndarray[tuple[int], np.dtype[np.bool_]]", fi
     return Tally(seen, count, places)
 
 
-def census(
+def census(  # noqa: PLR0917 - the order of a result's own fields
     name: str,
     dimension: Dimension,
     kind: RuleKind,
@@ -72,9 +72,7 @@ def cells(places: Iterable[int], array: str, shape: tuple[int, ...]) -> tuple[st
     return tuple(found)
 
 
-def positions(
-    mask: "np.ndarray[Any, Any]", start: tuple[int, ...], shape: tuple[int, ...]
-) -> tuple[int, ...]:
+def positions(mask: "np.ndarray[Any, Any]", start: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the first few places of a chunk's mask, flat in the whole array of `shape`."""
     if not shape:
         return (0,) if bool(mask) else ()
