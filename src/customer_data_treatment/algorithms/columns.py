@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
-from ..model.statistics import Statistics
+from ..model.statistics import Statistics, held
 from .quantise_errors import Errors
 
 MOST_DISTINCT = 1 << 16
@@ -67,8 +67,7 @@ def _floats(values: pa.Array, count: int, missing: int) -> Statistics:
     above = int(np.count_nonzero(x == np.inf))
     below = int(np.count_nonzero(x == -np.inf))
     finite = x[np.isfinite(x)] if nan or above or below else x
-    mean = float(finite.sum() / len(finite)) if len(finite) else 0.0
-    deviation = finite - mean
+    mean, m2 = _moments(finite)
     return Statistics(
         count=count,
         missing=missing,
@@ -78,8 +77,19 @@ def _floats(values: pa.Array, count: int, missing: int) -> Statistics:
         minimum=float(finite.min()) if len(finite) else None,
         maximum=float(finite.max()) if len(finite) else None,
         mean=mean,
-        m2=float((deviation * deviation).sum()),
+        m2=m2,
     )
+
+
+def _moments(finite: "np.ndarray[Any, Any]") -> tuple[float, float]:
+    """Return mean and second moment; infinite where double precision cannot hold one."""
+    if len(finite) == 0:
+        return 0.0, 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(finite.sum() / len(finite))
+        deviation = finite - mean
+        m2 = float((deviation * deviation).sum())
+    return held(mean), held(m2)
 
 
 def _integers(x: "np.ndarray[Any, Any]", count: int, missing: int) -> Statistics:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..model.statistics import Statistics
+from ..model.statistics import Statistics, held
 from .jit import inlined, kernel
 
 
@@ -248,8 +248,8 @@ def _floats(values: "np.ndarray[Any, Any]", fill: Any) -> tuple[Statistics, int]
             negative_infinite=int(out[3]),
             minimum=float(out[4]) if finite else None,
             maximum=float(out[5]) if finite else None,
-            mean=float(out[6]),
-            m2=float(out[7]),
+            mean=held(float(out[6])),
+            m2=held(float(out[7])),
         ),
         int(out[8]),
     )

@@ -48,7 +48,7 @@ def pearson(m2_before: float, m2_after: float, squared_errors: float, total_erro
 
     cov(x, y) = (var x + var y - var(y - x)) / 2, which loses no digits when the error is small.
     """
-    if count < 2 or m2_before <= 0.0 or m2_after <= 0.0:
+    if count < 2 or not 0.0 < m2_before < np.inf or not 0.0 < m2_after < np.inf:
         return None
     m2_error = max(0.0, squared_errors - total_error * (total_error / count))
     r = (m2_before + m2_after - m2_error) / (2.0 * float(np.sqrt(m2_before) * np.sqrt(m2_after)))

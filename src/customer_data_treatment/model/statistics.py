@@ -5,6 +5,7 @@ Counts, minimum and maximum are exact. Mean and second moment follow Chan, Golub
 units in the last place times the logarithm of the number of chunks.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +59,15 @@ class Statistics:
             negative_infinite=self.negative_infinite + other.negative_infinite,
             minimum=_extreme(min, self.minimum, other.minimum),
             maximum=_extreme(max, self.maximum, other.maximum),
-            mean=mean,
-            m2=m2,
+            mean=held(mean),
+            m2=held(m2),
             total=None if self.total is None or other.total is None else self.total + other.total,
         )
+
+
+def held(moment: float) -> float:
+    """Return a moment, infinite where its computation overflowed: NaN equals nothing, itself included."""
+    return math.inf if math.isnan(moment) else moment
 
 
 def _extreme(choose: Any, a: float | int | None, b: float | int | None) -> float | int | None:

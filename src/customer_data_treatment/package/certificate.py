@@ -4,6 +4,7 @@ RFC 8785 (JCS): sorted keys, no spaces, numbers as ECMAScript writes them.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,16 @@ from .layout import CERTIFICATE, EVIDENCE, MANIFEST, PLAN
 def canonical(value: Any) -> bytes:
     """Return the RFC 8785 bytes of a JSON value; raise ValueError for what JSON cannot say exactly."""
     return bytes(rfc8785.dumps(value))
+
+
+def parse_canonical(raw: bytes) -> Any:
+    """Return the JSON value of canonical bytes; a number beyond 2^53 is the double it was written from."""
+    return json.loads(raw, parse_int=lambda digits: int(digits) if len(digits) < 16 else _double(digits))
+
+
+def _double(digits: str) -> int | float:
+    value = int(digits)
+    return value if abs(value) < 1 << 53 else float(value)
 
 
 def content_digest(records: Iterable[FileRecord]) -> str:

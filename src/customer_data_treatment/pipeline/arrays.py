@@ -36,6 +36,7 @@ from .choose import (
 )
 from .context import Treatment
 from .fields import EXACT_FIDELITY, Fidelity, FieldOutcome, statistics_record
+from .sketch import ArraySketch
 from .survey import ArrayChunk, Collector, Survey, checksum, chunks, source_changed, survey, trial_chunks
 
 _TEXT_ITEM = 16  # bytes a text value is taken for when chunks are cut
@@ -169,6 +170,7 @@ def _attempt(work: Treatment, prepared: Prepared) -> tuple[FieldOutcome, Fidelit
     collector = None if found is not None else Collector(array, grid, with_tiles=bounded)
     watch = work.watch(array.name)
     writer = ChunkWriter(work.ledger, node, grid)
+    sketch = ArraySketch(array)
     tally = _Tally()
     code = codec_named(choice.codec)
 
@@ -177,6 +179,7 @@ def _attempt(work: Treatment, prepared: Prepared) -> tuple[FieldOutcome, Fidelit
             raise source_changed(array.name)
         if collector is not None:
             collector.take(chunk.index, chunk.values)
+        sketch.take(chunk.box, chunk.values)
         return _encode(chunk, array, grid, choice.form, code, watch)
 
     try:
@@ -191,7 +194,7 @@ def _attempt(work: Treatment, prepared: Prepared) -> tuple[FieldOutcome, Fidelit
         raise
     writer.close()
     seen = found or Survey(sample=collector.sample if collector else None, tiles=collector.tiles if collector else None)
-    return _conclude(work, prepared, seen, tally, writer.bytes, code)
+    return _conclude(work, prepared, seen, sketch, tally, writer.bytes, code)
 
 
 def _encode(
@@ -236,7 +239,13 @@ def _add(tally: _Tally, done: _Encoded) -> None:
 
 
 def _conclude(
-    work: Treatment, prepared: Prepared, seen: Survey, tally: _Tally, stored_bytes: int, code: CodecCode
+    work: Treatment,
+    prepared: Prepared,
+    seen: Survey,
+    sketch: ArraySketch,
+    tally: _Tally,
+    stored_bytes: int,
+    code: CodecCode,
 ) -> tuple[FieldOutcome, Fidelity]:
     array, choice = prepared.array, prepared.choice
     dtype = array.numpy_dtype()
@@ -265,7 +274,7 @@ def _conclude(
         "error": _error_record(tally, before, exact=choice.form.name == "exact"),
         "statistics": {"before": statistics_record(tally.before), "after": statistics_record(tally.after)},
     }
-    picture = picture_of(before, after, choice.form.bound)
+    picture = picture_of(before, after, choice.form.bound, **sketch.drawn(choice.form))
     outcome = FieldOutcome(
         (record,),
         {array.name: tally.before},
@@ -478,9 +487,10 @@ def _encode_text(
 ) -> tuple[bytes, bytes, int]:
     """Return (frame, digest, decoded bytes) of a chunk of text; missing values are empty strings."""
     full = np.full(grid.chunk, "", dtype=object)
-    full[tuple(slice(0, n) for n in chunk.values.shape)] = np.where(missing, "", chunk.values)
+    held = tuple(slice(0, n) for n in chunk.values.shape) or ...
+    full[held] = np.where(missing, "", chunk.values)
     try:
-        raw = np.frombuffer(bytes(VLenUTF8().encode(full.reshape(-1))), np.uint8)
+        raw = np.frombuffer(bytearray(VLenUTF8().encode(full.reshape(-1))), np.uint8)
     except UnicodeEncodeError as error:
         raise CustomerError("a text value is no valid Unicode", code="corrupt", where=f"chunk {chunk.index}") from error
     frame = code.encode(raw)

@@ -1,11 +1,12 @@
 """What became of each field: the record the certificate shows and what the checks and the report need."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..model.outcome import ChunkTally
 from ..model.statistics import Statistics
-from ..package.pictures import FieldPicture
+from ..package.pictures import Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class FieldOutcome:
     bytes_decoded: int
     bytes_stored: int
     plan: dict[str, Any]
-    pictures: dict[str, FieldPicture] = field(default_factory=dict)
+    pictures: dict[str, Picture] = field(default_factory=dict)
     auto_bytes: int | None = None
 
 
@@ -51,11 +52,12 @@ EXACT_FIDELITY = Fidelity(None, None, None, None)
 
 def statistics_record(statistics: Statistics) -> dict[str, Any]:
     """Return statistics as JSON holds them: integers that double precision would cut stand as text."""
-    found = {name: _plain(value) for name, value in asdict(statistics).items()}
-    return found
+    return {name: _plain(value) for name, value in asdict(statistics).items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 1 << 53:
         return str(value)
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
     return value

@@ -21,6 +21,7 @@ from ..ports import ByteSource, Decoder, Progress
 from .fields import statistics_record
 from .source import DigestThread
 from .surroundings import Surroundings
+from .survey import own
 
 Problem = Callable[[str, str], None]
 
@@ -187,7 +188,7 @@ def _array_against(
     where = f"{ARRAYS}/{opened.facts['nodes'][field.name]}"
     largest = 0.0
     for index, shard, place, box in _chunks(stored):
-        source = decoder.read(field.name, box)
+        source = own(decoder.read(field.name, box))
         if field.dtype == TEXT:
             if not _same_text(opened.read(field.name, box), source):
                 problem(where, f"chunk {index} does not hold the source's text")

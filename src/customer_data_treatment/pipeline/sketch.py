@@ -64,7 +64,7 @@ class ArraySketch:
         self._values[tuple(put)] = values[tuple(pick)]
 
     def drawn(self, form: Form) -> dict[str, tuple[Values, Values | None]]:
-        """Return the keyword that picture_of takes, "plane" or "line": values before and after, missing as NaN."""
+        """Return picture_of's keyword, "plane" or "line": values before and after, missing as NaN."""
         if self._values is None:
             return {}
         kept = self._values
@@ -112,8 +112,7 @@ class TableSketch:
         self._counted: dict[int, Counter[Any]] = {
             index: Counter()
             for index, column in enumerate(table.columns)
-            if column.role in (Role.CODE, Role.MASK)
-            and not pa.types.is_nested(table.schema.field(index).type)
+            if column.role in (Role.CODE, Role.MASK) and not pa.types.is_nested(table.schema.field(index).type)
         }
         self._names = names
 

@@ -36,13 +36,19 @@ def chunks(decoder: Decoder, array: ArrayField, grid: ChunkGrid, progress: Progr
     index = 0
     for shard, inner in grid.boxes():
         for place, box in inner:
-            values = decoder.read(array.name, box)
+            values = own(decoder.read(array.name, box))
             if values.dtype == object:
                 progress.advance(16 * values.size)
             else:
                 progress.advance(values.nbytes)
             yield ArrayChunk(index, shard, place, box, values)
             index += 1
+
+
+def own(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Return values as kernels take them: C-contiguous and writable, copied only where they are not."""
+    values = np.ascontiguousarray(values).reshape(values.shape)
+    return values if values.flags.writeable else values.copy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,7 @@ def trial_chunks(decoder: Decoder, array: ArrayField, grid: ChunkGrid) -> list["
         chosen = [(2 * i + 1) * len(boxes) // (2 * most) for i in range(most)]  # type: ignore[assignment]
     else:
         chosen = range(most)
-    return [decoder.read(array.name, boxes[i]) for i in chosen]
+    return [own(decoder.read(array.name, boxes[i])) for i in chosen]
 
 
 def source_changed(name: str) -> CustomerError:

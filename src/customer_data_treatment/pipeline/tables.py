@@ -36,6 +36,7 @@ from ..vocabulary import Role
 from .choose import LOSSLESS, asked_bound
 from .context import Treatment
 from .fields import EXACT_FIDELITY, Fidelity, FieldOutcome, statistics_record
+from .sketch import TableSketch
 
 _SAMPLE_BUDGET = 32 << 20  # bytes of samples held at once while a table is read back
 
@@ -64,8 +65,9 @@ def treat_table(work: Treatment, table: TableField) -> FieldOutcome:
     seen = [_Seen(column, Statistics(), [], distinct=set()) for column in table.columns]
     for entry in seen:
         entry.asked = _allowed(table, entry.column, work.options.bounds)
-    rows, groups, decoded = _write_exact(work, table, path, seen)
-    pictures = _read_back(work, table, path, seen)
+    sketch = TableSketch(table)
+    rows, groups, decoded = _write_exact(work, table, path, seen, sketch)
+    pictures = _read_back(work, table, path, seen) | sketch.pictures()
     if any(entry.step is not None for entry in seen):
         _write_rounded(work, table, path, seen)
     for entry in seen:
@@ -104,7 +106,9 @@ def _allowed(table: TableField, column: Column, requests: tuple[BoundRequest, ..
     return request
 
 
-def _write_exact(work: Treatment, table: TableField, path: str, seen: list[_Seen]) -> tuple[int, int, int]:
+def _write_exact(
+    work: Treatment, table: TableField, path: str, seen: list[_Seen], sketch: TableSketch
+) -> tuple[int, int, int]:
     """Write every row as it is; return (rows, row groups, bytes decoded)."""
     batches = work.decoder.batches(table.name)
     first = next(batches, None)
@@ -119,6 +123,7 @@ def _write_exact(work: Treatment, table: TableField, path: str, seen: list[_Seen
                 entry.before = entry.before.merge(statistics) if groups else statistics
                 entry.digests.append(digest_column(column))
                 _count_distinct(entry, column)
+            sketch.observe(batch)
             watch.merge(watch.observe(Chunk(table.name, groups, (rows,), batch)))
             writer.write(batch)
             work.progress.advance(batch.nbytes)

@@ -6,7 +6,6 @@ fidelity, on the source's own values. Unsigned, it finds damage and not forgery.
 """
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 from ..errors import CustomerError, FacilityError
 from ..model.verdict import CheckResult, judge, score, worst_of
 from ..package import sealing
-from ..package.certificate import canonical, content_digest, is_content
+from ..package.certificate import canonical, content_digest, is_content, parse_canonical
 from ..package.files import FileRecord
 from ..package.layout import CERTIFICATE, MANIFEST
 from ..package.opened import OpenedPackage
@@ -138,7 +137,7 @@ def check_papers(
         found.files += 1
         found.bytes += len(raw)
         try:
-            value = json.loads(raw)
+            value = parse_canonical(raw)
             if not isinstance(value, dict) or canonical(value) != raw:
                 found.problem(name, "it is not in canonical form (RFC 8785)")
             else:
