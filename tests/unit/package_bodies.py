@@ -125,9 +125,7 @@ def body(fields: list[dict[str, Any]], checks: list[dict[str, Any]], **more: Any
     """Return a certificate body around fields and checks, scores computed as DESIGN.md says."""
     dimensions: dict[str, dict[str, Any]] = {}
     for name in _DIMENSIONS:
-        own = [
-            c for c in checks if c["dimension"] == name and c["kind"] == "scored" and c["score"] is not None
-        ]
+        own = [c for c in checks if c["dimension"] == name and c["kind"] == "scored" and c["score"] is not None]
         worst = min(own, key=lambda c: c["score"], default=None)
         dimensions[name] = {"score": worst and worst["score"], "check": worst and worst["name"]}
     scores = [entry["score"] for entry in dimensions.values() if entry["score"] is not None]
@@ -189,9 +187,7 @@ def grid() -> dict[str, Any]:
         "no3": "mmol m-3",
     }
     fields = [
-        packed(
-            array_field(name, (24, 10, 253, 280) if name not in ("zos", "mlotst") else (24, 253, 280)), b, f
-        )
+        packed(array_field(name, (24, 10, 253, 280) if name not in ("zos", "mlotst") else (24, 253, 280)), b, f)
         | {"units": units[name]}
         for name, b, f in (
             ("thetao", 0.0021, 0.9934),
@@ -408,9 +404,7 @@ def clinical() -> dict[str, Any]:
 
 def scan() -> dict[str, Any]:
     """Return a CT image, lossless, larger sources' compression not beaten."""
-    pixel = array_field(
-        "pixels", (1, 512, 512), dtype="int16", units="HU", bytes_decoded=524_288, bytes_stored=211_044
-    )
+    pixel = array_field("pixels", (1, 512, 512), dtype="int16", units="HU", bytes_decoded=524_288, bytes_stored=211_044)
     checks = [
         check("required-attributes", "completeness", 31),
         check("pixels-complete", "completeness", 262_144),

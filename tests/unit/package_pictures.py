@@ -73,9 +73,7 @@ def _field(shape: list[int], sky: bool, scan: bool, random: "np.random.Generator
     if scan:
         body = ((y - height / 2) / (height * 0.36)) ** 2 + ((x - width / 2) / (width * 0.44)) ** 2 < 1
         spine = (y - height * 0.72) ** 2 + (x - width / 2) ** 2 < 900
-        return np.where(spine, 700, np.where(body, 40, -1000)) + np.round(
-            random.normal(0, 18, (height, width))
-        )
+        return np.where(spine, 700, np.where(body, 40, -1000)) + np.round(random.normal(0, 18, (height, width)))
     smooth = (
         12
         + 6 * np.sin(x / 47) * np.cos(y / 39)

@@ -43,9 +43,7 @@ def _write(folder: Path, body: dict[str, Any]) -> dict[str, Any]:
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
     first = write_crate(_package(tmp_path / "a"), grid(), PLAN, grid()["metadata"], INSTANT).read_bytes()
     locale.setlocale(locale.LC_ALL, "C")
-    assert (
-        first == write_crate(_package(tmp_path / "b"), grid(), PLAN, grid()["metadata"], INSTANT).read_bytes()
-    )
+    assert first == write_crate(_package(tmp_path / "b"), grid(), PLAN, grid()["metadata"], INSTANT).read_bytes()
     assert str(tmp_path).encode() not in first
 
 
@@ -116,9 +114,7 @@ def test_what_nobody_stated_is_said_to_be_missing(tmp_path: Path) -> None:
     ],
 )
 def test_metadata_as_people_write_it(tmp_path: Path, licence: Any, creators: Any) -> None:
-    body = corrupt() | {
-        "metadata": {"licence": licence, "creators": creators, "keywords": "sky", "institution": "ESO"}
-    }
+    body = corrupt() | {"metadata": {"licence": licence, "creators": creators, "keywords": "sky", "institution": "ESO"}}
     graph = _write(_package(tmp_path), body)
     assert graph["./"]["keywords"] == "sky"
     assert graph["./"]["publisher"] == {"@id": "#organization-ESO"}
@@ -132,6 +128,14 @@ def test_a_submission_refers_to_the_crates_of_its_datasets(tmp_path: Path) -> No
     reference = graph["datasets/scan%201/"]
     assert reference["conformsTo"] == {"@id": "https://w3id.org/ro/crate"}
     assert reference["subjectOf"] == {"@id": "datasets/scan%201/ro-crate-metadata.json"}
+
+
+def test_what_is_sealed_is_not_called_zarr_or_parquet(tmp_path: Path) -> None:
+    graph = _write(_package(tmp_path), grid() | {"sealed": True})
+    arrays, table = graph["data/arrays.zarr/"], graph["data/tables/patients.parquet"]
+    assert "conformsTo" not in arrays and "encrypted" in arrays["description"]
+    assert table["encodingFormat"] == graph["report.html"]["encodingFormat"] == "application/octet-stream"
+    assert graph["certificate.json"]["encodingFormat"] == "application/json"
 
 
 def _offline_context(folder: Path) -> str:
@@ -174,8 +178,6 @@ def test_roc_validator_finds_no_required_issue(tmp_path: Path, name: str) -> Non
         issues = [
             issue.message
             for issue in result.get_issues()
-            if not (
-                issue.check.requirement.profile.identifier == "ro-crate-1.1" and excused in str(issue.message)
-            )
+            if not (issue.check.requirement.profile.identifier == "ro-crate-1.1" and excused in str(issue.message))
         ]
         assert issues == []

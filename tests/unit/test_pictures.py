@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -36,6 +36,7 @@ def test_the_histogram_counts_as_numpy_does() -> None:
     assert sum(picture.before.counts) + picture.before.below + picture.before.above == values.size
 
 
+@settings(deadline=None)
 @given(_ANY)
 def test_every_finite_value_is_counted_once_whatever_the_values(values: "np.ndarray") -> None:
     with np.errstate(all="raise"):
@@ -143,6 +144,7 @@ def test_a_series_that_only_rises_is_told() -> None:
     assert picture_of(rising, None, None, line=(rising % 2, None)).monotone is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.booleans(), max_size=60), max_size=12), st.integers(1, 50))
 def test_the_map_of_missing_cells_is_the_same_under_any_batches(parts: list[list[bool]], cut: int) -> None:
     flags = np.array([flag for part in parts for flag in part], dtype=bool)

@@ -18,8 +18,7 @@ from tests.unit.package_bodies import BODIES
 
 _FOLDER = Path(__file__).resolve().parents[2] / "schemas"
 _SCHEMAS = {
-    path.name.removesuffix(".schema.json"): json.loads(path.read_text())
-    for path in sorted(_FOLDER.glob("*.json"))
+    path.name.removesuffix(".schema.json"): json.loads(path.read_text()) for path in sorted(_FOLDER.glob("*.json"))
 }
 _REGISTRY: Any = Registry().with_resources(
     (schema["$id"], Resource.from_contents(schema)) for schema in _SCHEMAS.values()
@@ -28,9 +27,7 @@ _REGISTRY: Any = Registry().with_resources(
 
 def _complaints(name: str, value: Any) -> list[str]:
     validator = Draft202012Validator(_SCHEMAS[name], registry=_REGISTRY)
-    return [
-        f"{'/'.join(map(str, error.path))}: {error.message[:200]}" for error in validator.iter_errors(value)
-    ]
+    return [f"{'/'.join(map(str, error.path))}: {error.message[:200]}" for error in validator.iter_errors(value)]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with an array, a table, a truncated file, and CDT_HOME beside them."""
     folder = tmp_path_factory.mktemp("answers")
     y, x = np.mgrid[0:60, 0:80]
-    values = (280 + np.sin(x / 9) + np.cos(y / 7) + np.random.default_rng(1).normal(0, 0.1, (60, 80))).astype(
-        "f4"
-    )
+    values = (280 + np.sin(x / 9) + np.cos(y / 7) + np.random.default_rng(1).normal(0, 0.1, (60, 80))).astype("f4")
     delivery = folder / "delivery"
     delivery.mkdir()
     np.save(delivery / "field.npy", values)
@@ -75,9 +70,7 @@ def test_the_schemas_know_every_word() -> None:
     assert body["level"]["enum"] == [str(word) for word in Level]
     assert body["modality"]["enum"] == [str(word) for word in DataModalityType]
     assert body["data_type"]["enum"] == [str(word) for word in CustomerDataType]
-    assert _SCHEMAS["certificate"]["$defs"]["array"]["properties"]["role"]["enum"] == [
-        str(word) for word in Role
-    ]
+    assert _SCHEMAS["certificate"]["$defs"]["array"]["properties"]["role"]["enum"] == [str(word) for word in Role]
     codes = _SCHEMAS["error"]["properties"]["error"]["properties"]["code"]["enum"]
     assert codes == sorted(EXIT_STATUS)
 

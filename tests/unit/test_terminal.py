@@ -19,9 +19,7 @@ _TREAT = {
 }
 
 
-def _said(
-    tell: Callable[[Console], None], *, encoding: str = "utf-8", width: int = 80, colour: bool = False
-) -> str:
+def _said(tell: Callable[[Console], None], *, encoding: str = "utf-8", width: int = 80, colour: bool = False) -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
     console = Console(
@@ -74,18 +72,19 @@ def test_summary_ends_with_what_to_do_next_and_folds_no_command() -> None:
     said = _said(lambda console: terminal.summary(_TREAT, grid(), console, auto_stored=30_000_000))
     lines = said.splitlines()
     assert f"         cdt verify {_TREAT['package']}" in lines
-    assert any(
-        line.endswith('/data/arrays.zarr", engine="zarr")') and "open_datatree" in line for line in lines
-    )
+    assert any(line.endswith('/data/arrays.zarr", engine="zarr")') and "open_datatree" in line for line in lines)
     assert "--bound auto would store about 64.5 % less" in said
     assert "Findings: 1 warning, 2 notes" in said
 
 
 def test_summary_promises_nothing_where_auto_would_save_little() -> None:
-    for guess in (None, 84_000_000):
-        assert "--bound auto" not in _said(
-            lambda c, g=guess: terminal.summary(_TREAT, grid(), c, auto_stored=g)
-        )
+    assert "--bound auto" not in _said(lambda console: terminal.summary(_TREAT, grid(), console))
+    assert "--bound auto" not in _said(lambda console: terminal.summary(_TREAT, grid(), console, 84_000_000))
+
+
+def test_a_sealed_package_is_not_said_to_open_anywhere() -> None:
+    said = _said(lambda console: terminal.summary(_TREAT, grid() | {"sealed": True}, console))
+    assert "open_datatree" not in said and "cdt restore" in said
 
 
 def test_hundreds_of_fields_are_cut_and_said_to_be() -> None:

@@ -97,7 +97,7 @@ def write_crate(
     # An inner file hangs under its folder; the root names only what no folder does.
     inside = {part["@id"] for entity in parts for part in _listed(entity.get("hasPart"))}
     root["hasPart"] = [reference(entity) for entity in parts if entity["@id"] not in inside]
-    action = _action(body, source, parts, software[0], people, instant)
+    action = _action(body, source, parts, software[0], people=people, instant=instant)
     _add(crate, action)
     root |= people["root"] | {"mentions": reference(action), "isBasedOn": reference(source)}
     if names := [reference(entity) for entity in _measured(body)]:
@@ -115,9 +115,7 @@ def _add(crate: ROCrate, entity: Entity) -> None:
     if crate.get(identifier) is None:
         held = {"File", "Dataset"} & {entity["@type"]} if isinstance(entity["@type"], str) else set()
         kind = DataEntity if held and not identifier.startswith("#") else ContextEntity
-        crate.add(
-            kind(crate, identifier, {key: _single(value) for key, value in entity.items() if key != "@id"})
-        )
+        crate.add(kind(crate, identifier, {key: _single(value) for key, value in entity.items() if key != "@id"}))
 
 
 def _single(value: Any) -> Any:
@@ -182,8 +180,11 @@ def _source(body: Mapping[str, Any]) -> Entity:
 
 
 def _parts(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
-    yield from _data(folder, body)
-    yield from _datasets(folder)
+    for entity in (*_data(folder, body), *_datasets(folder), *_papers(folder)):
+        yield _as_sealed(entity) if body.get("sealed") else entity
+
+
+def _papers(folder: Path) -> Iterator[Entity]:
     for name, (description, media) in _PAPERS.items():
         path = folder / name
         if name not in _LATER and not path.is_file():
@@ -198,6 +199,16 @@ def _parts(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
         if name not in _LATER:
             entity["contentSize"] = str(path.stat().st_size)
         yield entity
+
+
+def _as_sealed(entity: Entity) -> Entity:
+    """Say of an encrypted file that it is no Zarr, Parquet or HTML to whoever has no key."""
+    if entity["@id"] in _LATER or entity["@id"].startswith("datasets/"):
+        return entity
+    plain = {key: value for key, value in entity.items() if key != "conformsTo"}
+    if "encodingFormat" in plain:
+        plain["encodingFormat"] = "application/octet-stream"
+    return plain | {"description": f"{entity['description']}; encrypted, manifest.json says how"}
 
 
 def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
@@ -224,9 +235,7 @@ def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
         }
     said = {_lies_at(item["name"]): item.get("description", "") for item in body.get("carried", ())}
     rows = {
-        field.get("node", ""): field.get("rows")
-        for field in body.get("fields", ())
-        if field.get("kind") == "table"
+        field.get("node", ""): field.get("rows") for field in body.get("fields", ()) if field.get("kind") == "table"
     }
     for name, what in (
         ("tables", "The tables, plain Parquet"),
@@ -243,9 +252,7 @@ def _data(folder: Path, body: Mapping[str, Any]) -> Iterator[Entity]:
             entity["description"] = said.get(inner.removesuffix(".zst")) or (
                 f"A table of {table} rows" if table is not None else what
             )
-        rest = (
-            f"; {len(files) - len(listed)} more files lie here unlisted" if len(files) > len(listed) else ""
-        )
+        rest = f"; {len(files) - len(listed)} more files lie here unlisted" if len(files) > len(listed) else ""
         yield {
             "@id": f"data/{name}/",
             "@type": "Dataset",
@@ -328,6 +335,7 @@ def _action(
     source: Entity,
     parts: list[Entity],
     software: Entity,
+    *,
     people: Mapping[str, Any],
     instant: str,
 ) -> Entity:
@@ -335,9 +343,7 @@ def _action(
     if any(entity["@id"] == "plan.json" for entity in parts):
         inputs.append({"@id": "plan.json"})
     made = [
-        reference(e)
-        for e in parts
-        if e["@id"] != "plan.json" and "/" not in e["@id"].rstrip("/").removeprefix("data/")
+        reference(e) for e in parts if e["@id"] != "plan.json" and "/" not in e["@id"].rstrip("/").removeprefix("data/")
     ]
     action: Entity = {
         "@id": "#treatment",

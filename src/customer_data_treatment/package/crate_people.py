@@ -19,8 +19,7 @@ def identifier_of(path: str) -> str:
     """Return a path as RO-Crate wants it: a URI reference, letters beyond ASCII as they are."""
     kept = "-._~/!$&'()*+,;=:@"
     return "".join(
-        char if char.isalnum() or char in kept else "".join(f"%{byte:02X}" for byte in char.encode())
-        for char in path
+        char if char.isalnum() or char in kept else "".join(f"%{byte:02X}" for byte in char.encode()) for char in path
     )
 
 
@@ -70,9 +69,7 @@ def _organization(said: Any) -> Entity | None:
 def _person(said: Any, institution: Entity | None) -> tuple[Entity, list[Entity]]:
     given = {"name": said} if isinstance(said, str) else dict(said)
     name = str(
-        given.get("name")
-        or " ".join(filter(None, (given.get("given_name"), given.get("family_name"))))
-        or "unnamed"
+        given.get("name") or " ".join(filter(None, (given.get("given_name"), given.get("family_name")))) or "unnamed"
     )
     found = _ORCID.search(str(given.get("orcid") or given.get("ORCID") or ""))
     identifier = f"https://orcid.org/{found[0]}" if found else f"#person-{identifier_of(name)}"

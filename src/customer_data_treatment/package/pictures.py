@@ -125,7 +125,7 @@ def picture_of(
     values = np.asarray(before, dtype=np.float64).ravel()
     known = values[np.isfinite(values)]
     decoded = None if after is None else np.asarray(after, dtype=np.float64).ravel()
-    ordered = np.sort(known)
+    ordered = _sorted(known)
     low, high = _range(ordered)
     errors, largest, ordered_after, drawn_after = None, None, None, None
     if decoded is not None:
@@ -133,8 +133,8 @@ def picture_of(
         difference = decoded[pairs] - values[pairs]
         largest = float(np.max(np.abs(difference))) if difference.size else 0.0
         edge = bound if bound else largest
-        errors = _histogram(difference, -edge, edge) if difference.size and edge else None
-        ordered_after = np.sort(decoded[np.isfinite(decoded)])
+        errors = _error_histogram(difference, edge) if difference.size and edge else None
+        ordered_after = _sorted(decoded[np.isfinite(decoded)])
         drawn_after = _histogram(ordered_after, low, high) if ordered_after.size else None
     return FieldPicture(
         sampled=int(values.size),
@@ -206,9 +206,7 @@ def line_of(series: "np.ndarray[Any, Any]") -> Line:
 
 def categories_of(counts: Mapping[str, int], missing: int = 0) -> CategoryPicture:
     """Return the bars of a code or boolean column; never for identifiers, labels or text."""
-    ordered = sorted(
-        ((count, label) for label, count in counts.items()), key=lambda pair: (-pair[0], pair[1])
-    )
+    ordered = sorted(((count, label) for label, count in counts.items()), key=lambda pair: (-pair[0], pair[1]))
     shown = ordered[:_CATEGORIES]
     return CategoryPicture(
         labels=tuple(str(label) for _, label in shown),
@@ -233,15 +231,16 @@ class MissingMap:
         self._counts = np.zeros((len(self._columns), 2 * _BLOCKS), dtype=np.int64)
         self._rows = 0
 
-    def observe(self, missing: "Iterable[np.ndarray[Any, Any]]", rows: int) -> None:
-        """Add the next `rows` rows: one boolean array a column, True where the cell is missing."""
+    def observe(self, missing: "Iterable[np.ndarray[Any, Any] | None]", rows: int) -> None:
+        """Add the next `rows` rows: one boolean array a column, True where missing, None where none is."""
         while self._rows + rows > self._stretch * 2 * _BLOCKS:
             halves = self._counts[:, 0::2] + self._counts[:, 1::2]
             self._counts = np.concatenate([halves, np.zeros_like(halves)], axis=1)
             self._stretch *= 2
         places = (self._rows + np.arange(rows)) // self._stretch
         for counts, mask in zip(self._counts, missing, strict=True):
-            counts += np.bincount(places[np.asarray(mask, dtype=bool)], minlength=2 * _BLOCKS)
+            if mask is not None:
+                counts += np.bincount(places[mask], minlength=2 * _BLOCKS)
         self._rows += rows
 
     def picture(self) -> MissingPicture:
@@ -288,18 +287,33 @@ def _range(ordered: "np.ndarray[Any, Any]", tail: float = _TAIL, stretch: float 
     return low, high
 
 
-def _histogram(values: "np.ndarray[Any, Any]", low: float, high: float) -> Histogram:
-    """Count values in 48 equal bins; the last bin holds `high` itself."""
-    if not high > low:
-        return Histogram(low, high, (int(values.size),))
+def _sorted(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Return the values in order; those that are already are only looked at, which is 50 times cheaper."""
+    return values if bool(np.all(values[1:] >= values[:-1])) else np.sort(values)
+
+
+def _edges(low: float, high: float) -> "np.ndarray[Any, Any]":
     step = high / BINS - low / BINS
-    edges = np.array([low + step * index for index in range(BINS)] + [high])
-    places = np.searchsorted(edges, values, side="right")
-    places[values == high] = BINS
+    return np.array([low + step * index for index in range(BINS)] + [high])
+
+
+def _histogram(ordered: "np.ndarray[Any, Any]", low: float, high: float) -> Histogram:
+    """Count sorted values in 48 equal bins; the last bin holds `high` itself."""
+    if not high > low:
+        return Histogram(low, high, (int(ordered.size),))
+    places = np.searchsorted(ordered, _edges(low, high), side="left")
+    places[-1] = np.searchsorted(ordered, high, side="right")
+    counts = tuple(int(n) for n in places[1:] - places[:-1])
+    return Histogram(low, high, counts, int(places[0]), int(ordered.size - places[-1]))
+
+
+def _error_histogram(errors: "np.ndarray[Any, Any]", edge: float) -> Histogram:
+    """Count errors between -edge and +edge; by division, since they come in no order."""
+    scaled = np.floor((errors / edge + 1.0) * (BINS / 2))
+    scaled[errors == edge] = BINS - 1
+    places = np.clip(scaled, -1, BINS).astype(np.intp) + 1
     counts = np.bincount(places, minlength=BINS + 2)
-    return Histogram(
-        low, high, tuple(int(n) for n in counts[1 : BINS + 1]), int(counts[0]), int(counts[BINS + 1])
-    )
+    return Histogram(-edge, edge, tuple(int(n) for n in counts[1 : BINS + 1]), int(counts[0]), int(counts[BINS + 1]))
 
 
 def _quantiles(ordered: "np.ndarray[Any, Any]") -> tuple[float, ...]:

@@ -36,14 +36,12 @@ def render(body: Mapping[str, Any], plan: Mapping[str, Any], pictures: Mapping[s
     name (TABLE/COLUMN for a column, the table's name for its missing cells). `body.issued` is not
     shown: the page is the same whenever it is made.
     """
-    return _template().render(body=body, page=_page(body, plan, pictures), css=Markup(_css()))
+    return _template().render(body=body, page=_page(body, plan, pictures), css=drawing.vouched(_css()))
 
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_read("report.html"))
 
 
@@ -66,7 +64,7 @@ def _page(body: Mapping[str, Any], plan: Mapping[str, Any], pictures: Mapping[st
         "title": str((body.get("metadata") or {}).get("title") or body["source"]["name"]),
         "kind": f"{body['format']}, {body['modality'].replace('_', ' ')}",
         "level_name": wording.LEVELS[body["level"]][0],
-        "mark": Markup(
+        "mark": drawing.vouched(
             f'<svg viewBox="0 0 16 16" aria-hidden="true"><path d="{_MARKS[body["level"]]}"/></svg>'
         ),
         "verdict": wording.verdict(body),
@@ -83,6 +81,7 @@ def _page(body: Mapping[str, Any], plan: Mapping[str, Any], pictures: Mapping[st
         "fields_caption": _fields_caption(fields, bounded),
         "any_bounded": bounded,
         "cards": cards,
+        "few": len(cards) <= 2,
         "cards_caption": _cards_caption(len(anchors), len(fields)),
         "bars": _bars(body.get("sizes") or {}),
         "sizes_sentence": _sizes_sentence(body),
@@ -168,11 +167,9 @@ def _dimensions(body: Mapping[str, Any]) -> list[Row]:
             {
                 "name": name.capitalize(),
                 "question": question,
-                "plot": Markup(drawing.scale_dot(score)) if score is not None else "",
+                "plot": drawing.vouched(drawing.scale_dot(score)) if score is not None else "",
                 "score": share(score),
-                "why": why
-                if score is not None
-                else "Not assessed: no required check had anything to examine",
+                "why": why if score is not None else "Not assessed: no required check had anything to examine",
             }
         )
     return rows
@@ -222,7 +219,7 @@ def _field(field: Mapping[str, Any], anchors: Mapping[str, str]) -> Row:
 
 
 def _breakable(name: str) -> Markup:
-    return Markup(str(escape(name)).replace("/", "/<wbr>").replace("_", "_<wbr>"))
+    return drawing.vouched(str(escape(name)).replace("/", "/<wbr>").replace("_", "_<wbr>"))
 
 
 def _fields_caption(fields: list[Mapping[str, Any]], bounded: bool) -> str:
@@ -282,9 +279,7 @@ def _facts(body: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Row]:
     product = f"{body['product']['name']} {body['product']['version']}"
     encodings = [field.get("encoding") or {} for field in body.get("fields", ())]
     codecs = sorted({str(encoding["codec"]) for encoding in encodings if encoding.get("codec")})
-    versions = ", ".join(
-        f"{name} {version}" for name, version in sorted((plan.get("versions") or {}).items())
-    )
+    versions = ", ".join(f"{name} {version}" for name, version in sorted((plan.get("versions") or {}).items()))
     rest = f", {plural(source['files'], 'file')}" if source.get("files", 1) != 1 else ""
     rows = [
         ("Source", f"{source['name']} ({size(source['bytes'])}{rest})", False),

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from . import drawing, wording
 from .pictures import QUANTILES, CategoryPicture, FieldPicture, MissingPicture, Picture, Plane
 from .wording import number, plural, share
@@ -26,9 +24,7 @@ def cards(body: Mapping[str, Any], pictures: Mapping[str, Picture]) -> tuple[lis
     """
     fields = wording.counted_fields(body)
     drawn = _chosen([field for field in fields if field["name"] in pictures])
-    anchors = {
-        field["name"]: f"field-{index}" for index, field in enumerate(fields) if field["name"] in drawn
-    }
+    anchors = {field["name"]: f"field-{index}" for index, field in enumerate(fields) if field["name"] in drawn}
     rows = [
         _missing_card(name, picture)
         for name, picture in sorted(pictures.items())
@@ -43,7 +39,7 @@ def cards(body: Mapping[str, Any], pictures: Mapping[str, Picture]) -> tuple[lis
         card = {"name": field["name"], "anchor": anchors[field["name"]], "wide": False, "meta": _meta(field)}
         card |= {"planes": [], "plots": [], "gaps": [], "tables": []}
         if isinstance(picture, CategoryPicture):
-            card["plots"] = [{"title": "", "svg": Markup(drawing.bars(picture))}]
+            card["plots"] = [{"title": "", "svg": drawing.vouched(drawing.bars(picture))}]
         elif isinstance(picture, FieldPicture):
             card |= _numeric(field, picture)
             planes = _planes(picture.planes, scale, field.get("units") or "")
@@ -76,11 +72,11 @@ def _numeric(field: Mapping[str, Any], picture: FieldPicture) -> Row:
     units = field.get("units") or ""
     plots = []
     if picture.lines:
-        plots.append({"title": "In order", "svg": Markup(drawing.series(picture.lines, units))})
+        plots.append({"title": "In order", "svg": drawing.vouched(drawing.series(picture.lines, units))})
     if picture.before is not None and not (picture.lines and picture.monotone):
-        plots.append({"title": "Distribution", "svg": Markup(drawing.distribution(picture, units))})
+        plots.append({"title": "Distribution", "svg": drawing.vouched(drawing.distribution(picture, units))})
     if picture.errors is not None:
-        plots.append({"title": "Error", "svg": Markup(drawing.error_distribution(picture, units))})
+        plots.append({"title": "Error", "svg": drawing.vouched(drawing.error_distribution(picture, units))})
     return {"plots": plots, "tables": _tables(field, picture)}
 
 
@@ -127,9 +123,7 @@ def _fidelity_rows(fidelity: Mapping[str, Any], error: Mapping[str, Any]) -> lis
         "rms_over_spread": "RMS error / spread",
     }
     return rows + [
-        {"name": beside[key], "cells": [number(error[key], 3)]}
-        for key in beside
-        if error.get(key) is not None
+        {"name": beside[key], "cells": [number(error[key], 3)]} for key in beside if error.get(key) is not None
     ]
 
 
@@ -166,7 +160,7 @@ def _missing_card(name: str, picture: MissingPicture) -> Row:
         "gaps": [
             {
                 "name": picture.columns[index],
-                "svg": Markup(drawing.missing_strip(picture.shares[index])),
+                "svg": drawing.vouched(drawing.missing_strip(picture.shares[index])),
                 "share": wording.percent(picture.missing[index], picture.rows),
             }
             for index in worst

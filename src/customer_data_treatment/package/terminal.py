@@ -26,22 +26,9 @@ _STYLES = {
     "note": "cyan",
 }
 _ASCII = str.maketrans(
-    {
-        "×": "x",
-        "✓": "+",
-        "✗": "x",
-        "–": "-",
-        "−": "-",
-        "…": "...",
-        "→": "->",
-        "·": "-",
-        "±": "+-",
-        "█": "#",
-        "░": ".",
-        "“": '"',
-        "”": '"',
-    }
-)
+    {"×": "x", "✓": "+", "✗": "x", "–": "-", "−": "-", "…": "...", "→": "->", "·": "-", "±": "+-",
+     "█": "#", "░": ".", "“": '"', "”": '"'}
+)  # fmt: skip
 
 Column = tuple[str, Literal["left", "right"]]  # heading and side
 
@@ -74,9 +61,7 @@ class _Page:
         self.say(words, "bold")
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[object]], indent: int = 2) -> None:
-        table = Table(
-            box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(name for name, _ in columns)
-        )
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(name for name, _ in columns))
         for name, side in columns:
             right = side == "right"
             table.add_column(self.text(name, "dim"), justify=side, overflow="fold", no_wrap=right)
@@ -130,9 +115,7 @@ def summary(
     page.say(wording.verdict(body))
     findings = body.get("findings", ())
     if findings:
-        counts = [
-            (plural(sum(f["severity"] == s for f in findings), s), s) for s in ("error", "warning", "note")
-        ]
+        counts = [(plural(sum(f["severity"] == s for f in findings), s), s) for s in ("error", "warning", "note")]
         page.say("Findings: " + ", ".join(words for words, _ in counts if not words.startswith("0")))
         for finding in [f for f in findings if f["severity"] == "error"][:3]:
             page.say(finding["message"], _STYLES["error"], indent=2)
@@ -160,9 +143,7 @@ def inspected(answer: Mapping[str, Any], console: Console) -> None:
     for entry in answer.get("datasets", ()):
         page.console.print()
         if error := entry.get("error"):
-            page.say(
-                f"{entry.get('name', entry.get('source', ''))}: {error['code']}: {error['message']}", "red"
-            )
+            page.say(f"{entry.get('name', entry.get('source', ''))}: {error['code']}: {error['message']}", "red")
         else:
             inspected(entry, console)
     arrays = [field for field in answer["fields"] if field["kind"] == "array"]
@@ -185,9 +166,7 @@ def inspected(answer: Mapping[str, Any], console: Console) -> None:
         rows_known = "" if field.get("rows") is None else f"{plural(field['rows'], 'row')}, "
         page.head(f"table {field['name']}: {rows_known}{plural(len(columns), 'column')}")
         heads = (("name", "left"), ("type", "left"), ("units", "left"), ("role", "left"))
-        page.table(
-            heads, [(c["name"], c["dtype"], c.get("units") or "", c["role"]) for c in columns[:_FIELDS]]
-        )
+        page.table(heads, [(c["name"], c["dtype"], c.get("units") or "", c["role"]) for c in columns[:_FIELDS]])
         _more(page, len(columns) - _FIELDS, "column")
 
 
@@ -200,9 +179,7 @@ def planned(answer: Mapping[str, Any], console: Console) -> None:
     for entry in answer.get("fields", ()):
         encodings = [(entry["field"], entry.get("encoding"))]
         if entry.get("kind") == "table":
-            encodings = [
-                (f"{entry['field']}/{name}", how) for name, how in (entry.get("columns") or {}).items()
-            ]
+            encodings = [(f"{entry['field']}/{name}", how) for name, how in (entry.get("columns") or {}).items()]
         chunk = " × ".join(number(n) for n in entry.get("chunk") or ())
         rows += [
             (
@@ -217,16 +194,10 @@ def planned(answer: Mapping[str, Any], console: Console) -> None:
     page.table((("name", "left"), ("stored", "left"), ("codec", "left"), ("chunk", "right")), rows[:_FIELDS])
     _more(page, len(rows) - _FIELDS, "field")
     forecast = answer.get("forecast") or {}
-    lines = [
-        ("Decoded", size(forecast["bytes_decoded"]) if forecast.get("bytes_decoded") is not None else ""),
-        ("Stored, about", size(forecast["bytes_stored"]) if forecast.get("bytes_stored") is not None else ""),
-        ("Time, about", f"{number(forecast['seconds'], 2)} s" if forecast.get("seconds") is not None else ""),
-        (
-            "Memory, at most",
-            size(forecast["memory_bytes"]) if forecast.get("memory_bytes") is not None else "",
-        ),
-    ]
-    known = [(page.text(name, "dim"), value) for name, value in lines if value]
+    lines = [("Decoded", "bytes_decoded"), ("Stored, about", "bytes_stored"), ("Memory, at most", "memory_bytes")]
+    known = [(page.text(name, "dim"), size(forecast[key])) for name, key in lines if forecast.get(key) is not None]
+    if forecast.get("seconds") is not None:
+        known.append((page.text("Time, about", "dim"), f"{number(forecast['seconds'], 2)} s"))
     if known:
         page.head("Forecast")
         page.table((("", "left"), ("", "left")), known)
@@ -236,9 +207,7 @@ def verified(answer: Mapping[str, Any], console: Console) -> None:
     """Print what `cdt verify` proved, or every file that does not hold."""
     page = _Page(console)
     checked = answer["checked"]
-    looked = (
-        f"{plural(checked['files'], 'file')}, {size(checked['bytes'])}, {plural(checked['fields'], 'field')}"
-    )
+    looked = f"{plural(checked['files'], 'file')}, {size(checked['bytes'])}, {plural(checked['fields'], 'field')}"
     if answer["ok"]:
         page.say(f"✓ {answer['package']} verifies: {looked}", "bold green")
         proven = answer["bounds"] == "proven"
@@ -405,6 +374,8 @@ def _sizes(body: Mapping[str, Any]) -> str:
 
 
 def _opening(body: Mapping[str, Any], package: str) -> list[str]:
+    if body.get("sealed"):
+        return [f"cdt restore {package} -o TARGET  (sealed: needs the key ring it was made with)"]
     kinds = {field.get("kind") for field in body.get("fields", ())}
     lines = []
     if "array" in kinds:

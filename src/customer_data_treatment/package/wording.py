@@ -172,9 +172,7 @@ def counted_fields(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def asked_bounds(body: Mapping[str, Any]) -> str:
     """Return the bounds that were asked for, each once."""
-    asked = {
-        str((field.get("encoding") or {}).get("bound_asked") or "lossless") for field in counted_fields(body)
-    }
+    asked = {str((field.get("encoding") or {}).get("bound_asked") or "lossless") for field in counted_fields(body)}
     return ", ".join(sorted(asked, key=lambda word: (word == "lossless", word))) or "lossless"
 
 
@@ -205,9 +203,7 @@ def _why_not(body: Mapping[str, Any]) -> str:
     if body.get("score") is None:
         return "no dimension of its quality could be assessed"
     dimensions = body.get("dimensions", {})
-    low = [
-        name for name, entry in dimensions.items() if entry.get("score") is not None and entry["score"] < 0.85
-    ]
+    low = [name for name, entry in dimensions.items() if entry.get("score") is not None and entry["score"] < 0.85]
     if low:
         return f"its quality score is {share(body['score'])}, by its {' and '.join(low)}"
     if (dimensions.get("validity") or {}).get("score") is None:
@@ -237,9 +233,7 @@ def _faithful(body: Mapping[str, Any], fields: list[Mapping[str, Any]]) -> str:
     kept = len(fields) - len(bounded)
     exact = f"; {'one other is' if kept == 1 else f'the other {kept} are'} exact" if kept else ""
     many = "field is" if len(bounded) == 1 else "fields are"
-    return (
-        f"{len(bounded)} {many} stored within a proven bound, at a fidelity of {share(value)}{worst}{exact}."
-    )
+    return f"{len(bounded)} {many} stored within a proven bound, at a fidelity of {share(value)}{worst}{exact}."
 
 
 def _small(body: Mapping[str, Any]) -> str:
