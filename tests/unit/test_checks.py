@@ -294,6 +294,9 @@ _COLUMNS = {
     "bool": pa.array([True, False, None, None, None, None]),
     "date": pa.array([0, 1, 2, None, 4, -5], pa.date32()),
     "stamp": pa.array([0, 1, 2**60 + 1, None, 4, -5], pa.timestamp("ns", "UTC")),
+    "unknown zone": pa.array([0, 1, 2**60 + 1, None, 4, -5], pa.timestamp("us", "Nowhere/Land")),
+    "byte view": pa.array([b"", b"a", b"b" * 20, None, b"a\0", b"b"], pa.binary_view()),
+    "span": pa.array([0, 1, 2, None, 4, 5], pa.duration("ns")),
     "clock": pa.array([0, 1, 2, None, 4, 5], pa.time32("s")),
     "decimal": pa.array([0, 1, 2, None, 4, 5], pa.decimal128(20, 2)),
     "words": pa.array(["u", "v", "w", None, "x", "y"]).dictionary_encode(),
@@ -310,6 +313,12 @@ def test_equal_cells_have_equal_bits_and_others_do_not(kind: str) -> None:
     batch = pa.record_batch({"k": pa.concat_arrays([column, column])})
     found = find_duplicates(rows_of(batch, ("k",), (), ()), ("k",), (), lambda: iter([batch]))
     assert found.repeated == 2 * len(column) - (3 if kind == "bool" else len(column))
+
+
+def test_columns_without_any_value_hide_no_repetition() -> None:
+    columns = {"x": [1, 2, 1], "empty": pa.nulls(3)}
+    found = by_name(check(*_table(**columns)))["rows-repeat:t"]
+    assert (_counts(found), found.where) == ((3, 1), ("table t, row 3",))
 
 
 def test_similar_names_do_not_share_their_bits() -> None:

@@ -49,7 +49,12 @@ def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
             Observer(f"schema:{table.name}", table.name, partial(_observe, columns=asked), merge_tallies, conclude)
         )
     for field in dataset.fields:
-        if isinstance(field, ArrayField) and (column := matched.arrays.get(field.name)) and asks(column):
+        if (
+            isinstance(field, ArrayField)
+            and (column := matched.arrays.get(field.name))
+            and asks(column)
+            and _judgeable(field)
+        ):
             observe, said = (
                 partial(_observe_array, field=field, rule=column),
                 partial(_conclude_array, field=field, rule=column),
@@ -59,6 +64,10 @@ def _bind(dataset: Dataset, requirements: Requirements) -> tuple[Observer, ...]:
         facts = partial(_conclude_facts, matched=matched)
         observers.append(Observer("schema", None, nothing, merge_tallies, facts))
     return tuple(observers)
+
+
+def _judgeable(field: ArrayField) -> bool:
+    return np.dtype(field.numpy_dtype()).kind in "biufmMO"
 
 
 def _observe(chunk: Chunk, columns: tuple[ColumnRule, ...]) -> Tallies:

@@ -194,7 +194,7 @@ def _digests(columns: list[pa.Array]) -> Iterator[bytes]:
 def _exact(values: pa.Array) -> list[bytes | None]:
     """Return each cell's exact bytes: text as it is, anything else as Arrow spells it out."""
     kind = values.type
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind):
         return list(values.to_pylist())
     text = values.cast(pa.string()).to_pylist()
     return [None if cell is None else cell.encode("utf-8", "surrogatepass") for cell in text]

@@ -23,8 +23,8 @@ _KEPT = np.array([(1 << (8 * kept)) - 1 for kept in range(9)], dtype=np.uint64) 
 
 
 def can_hash(kind: pa.DataType) -> bool:
-    """Return whether cells of that type have bits here; nested ones have not."""
-    return not is_nested(kind) and not pa.types.is_null(kind)
+    """Return whether cells of that type have bits here; nested ones and calendar intervals have not."""
+    return not is_nested(kind) and not pa.types.is_interval(kind)
 
 
 def row_bits(columns: list[pa.Array], rows: int) -> Bits:
@@ -40,6 +40,8 @@ def row_bits(columns: list[pa.Array], rows: int) -> Bits:
 
 def _cells(values: pa.Array) -> Bits:
     kind = values.type
+    if pa.types.is_null(kind):
+        return np.full(len(values), _MISSING, dtype=np.uint64)
     if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         bits = _bytes(values)
     elif pa.types.is_floating(kind):

@@ -42,8 +42,12 @@ def plain(values: pa.Array) -> pa.Array:
         return pc.run_end_decode(values)
     if pa.types.is_string_view(values.type):
         return values.cast(pa.large_string())
+    if pa.types.is_binary_view(values.type):
+        return values.cast(pa.large_binary())
     if pa.types.is_float16(values.type):
         return values.cast(pa.float32())
+    if pa.types.is_timestamp(values.type) and values.type.tz is not None:  # an instant, whatever zones are known here
+        return values.cast(pa.int64()).cast(pa.timestamp(values.type.unit))
     return values
 
 
