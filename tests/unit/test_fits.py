@@ -128,18 +128,14 @@ def test_the_facts_of_a_rich_file(tmp_path: Path) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_boxes_of_images_are_the_slices_that_astropy_takes(
-    data: st.DataObject, tmp_path_factory: Any
-) -> None:
+def test_boxes_of_images_are_the_slices_that_astropy_takes(data: st.DataObject, tmp_path_factory: Any) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)))
     dtype = data.draw(st.sampled_from(["u1", "i2", "i4", "i8", "f4", "f8"]))
     values = np.random.default_rng(1).normal(0, 50, shape).astype(dtype)
     path = tmp_path_factory.mktemp("fits") / "a.fits"
     compressed = data.draw(st.booleans()) and dtype not in ("i8",)
     made = (
-        fits.CompImageHDU(values, compression_type="GZIP_1", quantize_level=0)
-        if compressed
-        else fits.ImageHDU(values)
+        fits.CompImageHDU(values, compression_type="GZIP_1", quantize_level=0) if compressed else fits.ImageHDU(values)
     )
     fits.HDUList([fits.PrimaryHDU(), made]).writeto(path)
     decoder = _open(path)
@@ -163,9 +159,7 @@ def test_compressed_images_decode_and_restore_as_astropy_reads_them(kind: str, t
         images.append(fits.CompImageHDU(floats, compression_type=kind, name="SKY"))
     if kind == "RICE_1":
         images.append(fits.CompImageHDU((values.astype("u2") + 30000), compression_type=kind, name="UINT"))
-        images.append(
-            fits.CompImageHDU(np.ones((3, 20, 30), "i4"), compression_type=kind, tile_shape=(1, 8, 30))
-        )
+        images.append(fits.CompImageHDU(np.ones((3, 20, 30), "i4"), compression_type=kind, tile_shape=(1, 8, 30)))
     images[0].header["OBSERVER"] = "A. Person"
     fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path)
     decoder = _open(path)
@@ -179,9 +173,7 @@ def test_compressed_images_decode_and_restore_as_astropy_reads_them(kind: str, t
             assert isinstance(field, ArrayField)
             assert np.array_equal(_whole(decoder, field.name), one.data, equal_nan=True)
             assert np.array_equal(one.data, other.data, equal_nan=True)
-            assert {c.keyword: c.value for c in one.header.cards} == {
-                c.keyword: c.value for c in other.header.cards
-            }
+            assert {c.keyword: c.value for c in one.header.cards} == {c.keyword: c.value for c in other.header.cards}
 
 
 def test_a_gzipped_file_reads_the_same_and_comes_back_gzipped(tmp_path: Path) -> None:
@@ -249,9 +241,7 @@ class _Rounded(DirectPackage):
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         for batch in super().batches(name):
             arrays = [
-                pa.array(np.round(c.to_numpy(zero_copy_only=False), 1), c.type)
-                if pa.types.is_floating(c.type)
-                else c
+                pa.array(np.round(c.to_numpy(zero_copy_only=False), 1), c.type) if pa.types.is_floating(c.type) else c
                 for c in batch.columns
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
@@ -555,6 +545,5 @@ def test_the_corpus(tmp_path: Path) -> None:
     with fits.open(tess) as hdus:
         for column in hdus[1].columns.names:
             assert (
-                np.array_equal(ours[column].to_numpy(), hdus[1].data[column], equal_nan=True)
-                or ours[column].null_count
+                np.array_equal(ours[column].to_numpy(), hdus[1].data[column], equal_nan=True) or ours[column].null_count
             )

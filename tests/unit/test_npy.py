@@ -161,13 +161,9 @@ def test_a_structured_array_is_a_table_of_its_records(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_boxes_are_the_slices_that_numpy_takes(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_boxes_are_the_slices_that_numpy_takes(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     dtype = data.draw(
-        hnp.scalar_dtypes().filter(
-            lambda d: d.itemsize > 0 and (d.kind, d.itemsize) not in (("f", 16), ("c", 32))
-        )
+        hnp.scalar_dtypes().filter(lambda d: d.itemsize > 0 and (d.kind, d.itemsize) not in (("f", 16), ("c", 32)))
     )
     array = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)))
     if data.draw(st.booleans()):

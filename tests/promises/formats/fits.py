@@ -67,9 +67,7 @@ def make(folder: Path) -> Path:
     blank = fits.ImageHDU(np.arange(12, dtype="i4").reshape(3, 4), name="RAW")
     blank.header["BLANK"] = 5
     path = folder / "rich.fits"
-    fits.HDUList([primary, unsigned, table(), blank, fits.ImageHDU(name="EMPTY")]).writeto(
-        path, checksum=True
-    )
+    fits.HDUList([primary, unsigned, table(), blank, fits.ImageHDU(name="EMPTY")]).writeto(path, checksum=True)
     return path
 
 

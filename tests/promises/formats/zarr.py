@@ -59,8 +59,6 @@ def peer(path: Path) -> dict[str, Any]:
             out[name] = pa.table({member: pa.array(flat[member].tolist()) for member in values.dtype.names})
         else:
             out[name] = (
-                values.astype(object)
-                if values.dtype.kind == "T"
-                else values.astype(values.dtype.newbyteorder("="))
+                values.astype(object) if values.dtype.kind == "T" else values.astype(values.dtype.newbyteorder("="))
             )
     return out

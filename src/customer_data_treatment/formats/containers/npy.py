@@ -170,6 +170,7 @@ def read(
     offset: int,
     header: Header,
     box: Box,
+    *,
     encoding: str | None,
     where: str,
 ) -> "np.ndarray[Any, Any]":
@@ -229,9 +230,7 @@ def encoded(package: RestoreSource, field: Field, header: Header, padded: bytes 
         places = padding_places(dtype) if padded else np.zeros(0, int)
         at = 0
         for batch in package.batches(field.name):
-            laid = np.frombuffer(records.from_batch(batch, dtype).tobytes(), np.uint8).reshape(
-                -1, dtype.itemsize
-            )
+            laid = np.frombuffer(records.from_batch(batch, dtype).tobytes(), np.uint8).reshape(-1, dtype.itemsize)
             if len(places):
                 laid = laid.copy()
                 laid[:, places] = np.frombuffer(padded, np.uint8, laid.shape[0] * len(places), at).reshape(

@@ -124,9 +124,7 @@ def batch(values: "np.ndarray[Any, Any]", schema: pa.Schema) -> pa.RecordBatch:
     try:
         arrays = [_array(values[member], schema.field(member).type) for member in schema.names]
     except (ValueError, SystemError) as error:
-        raise CustomerError(
-            "a record's text is not valid Unicode", remedy="repair it where it was made"
-        ) from error
+        raise CustomerError("a record's text is not valid Unicode", remedy="repair it where it was made") from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -184,9 +182,7 @@ def _numbers(values: pa.Array, dtype: "np.dtype[Any]") -> Any:
             _assign(part, name, values.field(name))
         return part
     if dtype.kind == "c":
-        whole = np.empty(
-            len(values), dtype=dtype.newbyteorder("=")
-        )  # re + 1j*im would spoil -0.0, Inf and NaN
+        whole = np.empty(len(values), dtype=dtype.newbyteorder("="))  # re + 1j*im would spoil -0.0, Inf and NaN
         whole.real = values.field("re").to_numpy(zero_copy_only=False)
         whole.imag = values.field("im").to_numpy(zero_copy_only=False)
         return whole
@@ -195,11 +191,7 @@ def _numbers(values: pa.Array, dtype: "np.dtype[Any]") -> Any:
     if dtype.kind in "SU":
         return np.array(values.to_pylist(), dtype=dtype)
     plain = values.to_numpy(zero_copy_only=False)
-    return (
-        plain.view(dtype.newbyteorder("="))
-        if pa.types.is_int64(values.type) and dtype.kind in "Mm"
-        else plain
-    )
+    return plain.view(dtype.newbyteorder("=")) if pa.types.is_int64(values.type) and dtype.kind in "Mm" else plain
 
 
 def encoding_of(values: "np.ndarray[Any, Any]") -> str:

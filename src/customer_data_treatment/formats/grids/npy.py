@@ -85,8 +85,8 @@ class NpyDecoder:
             self._offset,
             self._header,
             box,
-            self._encoding,
-            self._where,
+            encoding=self._encoding,
+            where=self._where,
         )
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:

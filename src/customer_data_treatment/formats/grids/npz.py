@@ -125,9 +125,7 @@ class NpzDecoder:
         )
 
     def _facts(self) -> Dataset:
-        fields = tuple(
-            npy.field_of(name, array.header, array.encoding) for name, array in self._arrays.items()
-        )
+        fields = tuple(npy.field_of(name, array.header, array.encoding) for name, array in self._arrays.items())
         carried = [
             Carried(
                 _INDEX,
@@ -156,8 +154,8 @@ class NpzDecoder:
             len(array.header.text),
             array.header,
             box,
-            array.encoding,
-            where,
+            encoding=array.encoding,
+            where=where,
         )
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:

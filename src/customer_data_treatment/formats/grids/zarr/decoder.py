@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -47,9 +48,7 @@ class ZarrDecoder:
         self._store: LocalStore | ZipStore | None = None
         try:
             self._listing = list_store(self._files(source), self._bytes, source.name)
-            self._store = (
-                LocalStore(self._path, read_only=True) if source.is_folder else ZipStore(self._path, mode="r")
-            )
+            self._store = LocalStore(self._path, read_only=True) if source.is_folder else ZipStore(self._path, mode="r")
             self._nodes: dict[str, ArrayNode] = {}
             self._arrays: dict[str, Any] = {}
             self._unread: dict[str, str] = {}  # carried name -> key
@@ -91,11 +90,7 @@ class ZarrDecoder:
         if reason is None:
             array = self._open(node)
             dtype = np.dtype(array.dtype)
-            if (
-                dtype.kind == "V"
-                and dtype.names is None
-                or not (dtype.kind == "T" or records.has_table_form(dtype))
-            ):
+            if (dtype.kind == "V" and dtype.names is None) or not (dtype.kind == "T" or records.has_table_form(dtype)):
                 reason = f"values of type {dtype}"
         if reason is not None:
             self._carry(node, reason)
@@ -111,7 +106,7 @@ class ZarrDecoder:
             return [records.table_field(name, dtype, prod(node.shape), laid)]
         self._encodings[name] = self._encoding(name, dtype)
         chunks = tuple(array.chunks)
-        return [facts.array_field(node, name, dtype, chunks, self._listing, self._encodings[name])]
+        return [facts.array_field(node, name, dtype, chunks, listing=self._listing, encoding=self._encodings[name])]
 
     def _open(self, node: ArrayNode) -> Any:
         path = (self._listing.prefix + node.path).strip("/")
@@ -154,9 +149,7 @@ class ZarrDecoder:
             self._unread[f"{STRAY}/{key}"] = key
         findings = list(self._findings)
         if self._listing.strays:
-            said = (
-                f"{len(self._listing.strays)} files belong to no array or group; they are carried as they are"
-            )
+            said = f"{len(self._listing.strays)} files belong to no array or group; they are carried as they are"
             findings.append(Finding("stray-files", Severity.WARNING, said, self._listing.strays[0]))
         hidden = len(self._archive.shadowed) if self._archive else 0
         if hidden:
@@ -165,7 +158,7 @@ class ZarrDecoder:
         witnesses: list[Witness] = []
         for field in fields:
             if not hasattr(field, "schema"):
-                witnesses += facts.witnesses_of(field)  # type: ignore[arg-type]
+                witnesses += facts.witnesses_of(field)
         carried = [
             Carried(
                 INDEX,
@@ -208,8 +201,7 @@ class ZarrDecoder:
         """Return the key of the first chunk in the box that cannot be read on its own."""
         node = self._nodes[name]
         ranges = [
-            range(part.start // chunk, -(-part.stop // chunk))
-            for part, chunk in zip(box, node.chunks, strict=True)
+            range(part.start // chunk, -(-part.stop // chunk)) for part, chunk in zip(box, node.chunks, strict=True)
         ]
         for place in product(*ranges):
             cut = tuple(
@@ -219,7 +211,7 @@ class ZarrDecoder:
             try:
                 with zarr.config.set(_QUIET):
                     self._arrays[name][cut]
-            except Exception:  # noqa: BLE001  (the caller raises the first error)
+            except Exception:
                 return node.key(place)
         return f"array {name}"
 
@@ -310,7 +302,8 @@ class ZarrDecoder:
     def close(self) -> None:
         """Close the store."""
         if self._store is not None:
-            self._store.close()
+            with suppress(AttributeError):  # a ZipStore that no array was read from has no lock to take
+                self._store.close()
         if self._archive is not None:
             self._archive.close()
 

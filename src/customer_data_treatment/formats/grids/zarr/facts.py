@@ -61,9 +61,7 @@ def _ome_axes(node: ArrayNode, listing: Listing) -> list[Any] | None:
             if name in paths:
                 axes = image.get("axes", [])
                 return (
-                    [a.get("name") if isinstance(a, dict) else str(a) for a in axes]
-                    if isinstance(axes, list)
-                    else None
+                    [a.get("name") if isinstance(a, dict) else str(a) for a in axes] if isinstance(axes, list) else None
                 )
         if not parent:
             return None
@@ -76,6 +74,7 @@ def array_field(
     name: str,
     dtype: "np.dtype[Any]",
     chunks: tuple[int, ...],
+    *,
     listing: Listing,
     encoding: str | None,
 ) -> ArrayField:
@@ -184,11 +183,9 @@ def witnesses_of(field: ArrayField) -> list[Witness]:
     out = []
     said = field.attributes
     pair = said.get("valid_range")
-    low, high = (
-        pair if isinstance(pair, list) and len(pair) == 2 else (said.get("valid_min"), said.get("valid_max"))
-    )
+    ends: Any = pair if isinstance(pair, list) and len(pair) == 2 else (said.get("valid_min"), said.get("valid_max"))
     origin = "attribute valid_range" if isinstance(pair, list) else "attribute valid_min or valid_max"
-    for fact, value in (("minimum", low), ("maximum", high)):
+    for fact, value in zip(("minimum", "maximum"), ends, strict=True):
         if type(value) in (int, float) and math.isfinite(value):
             out.append(
                 Witness(

@@ -81,7 +81,7 @@ def list_store(files: Mapping[str, int], read: Callable[[str], bytes], where: st
     groups, nodes = _nodes(parsed, where)
     arrays, used = [], set(documents)
     for path, version, document, attributes in nodes:
-        node, own = _array(path, version, document, attributes, keys, where)
+        node, own = _array(path, version, document, attributes, keys=keys, where=where)
         arrays.append(node)
         used |= own
     wrong, entries = _contradictions(parsed)
@@ -98,13 +98,9 @@ def list_store(files: Mapping[str, int], read: Callable[[str], bytes], where: st
 
 def _root(files: Mapping[str, int], where: str) -> str:
     """Return the folder of the shallowest document: a zip often holds the hierarchy in a folder of its name."""
+    folders = {key[: len(key) - len(key.rsplit("/", 1)[-1])] for key in files if key.rsplit("/", 1)[-1] in PAPERS}
     folders = {
-        key[: len(key) - len(key.rsplit("/", 1)[-1])] for key in files if key.rsplit("/", 1)[-1] in PAPERS
-    }
-    folders = {
-        f
-        for f in folders
-        if any(f + paper in files for paper in ("zarr.json", ".zarray", ".zgroup", ".zmetadata"))
+        f for f in folders if any(f + paper in files for paper in ("zarr.json", ".zarray", ".zgroup", ".zmetadata"))
     }
     if not folders:
         raise CustomerError("it holds no Zarr metadata document", code="not-a-dataset", where=where)
@@ -174,6 +170,7 @@ def _array(
     version: Literal[2, 3],
     document: Any,
     attributes: Any,
+    *,
     keys: Mapping[str, int],
     where: str,
 ) -> tuple[ArrayNode, set[str]]:

@@ -16,6 +16,7 @@ from zarr.storage import LocalStore
 from ....model.dataset import TableField
 from ....ports import Box, RestoreSource
 from ...containers import records
+from . import shards
 from .decoder import CHUNK, INDEX, STRAY, local, slabs_of
 from .listing import ArrayNode, Listing, list_store
 
@@ -63,7 +64,7 @@ def _write_folder(package: RestoreSource, index: dict[str, Any], root: Path) -> 
     store = LocalStore(root)
     try:
         for node in listing.arrays:
-            _fill_array(package, index, listing, node, store)
+            _fill_array(package, index, listing, node, store=store, root=root)
             present = index["present"].get(node.path)
             if present is not None and not _is_carried(package, node):
                 _drop(root, prefix, node, set(present))
@@ -86,7 +87,9 @@ def _fill_array(
     index: dict[str, Any],
     listing: Listing,
     node: ArrayNode,
+    *,
     store: LocalStore,
+    root: Path,
 ) -> None:
     if _is_carried(package, node) or index["present"].get(node.path) == []:
         return
@@ -100,13 +103,25 @@ def _fill_array(
                 array[box] = rows
             return
         encoding = str(field.attributes.get("encoding", "utf-8")) if dtype.kind == "S" else None
-        for box in _regions(node, dtype):
+
+        def stored(box: Box) -> "np.ndarray[Any, Any]":
             values = package.read(field.name, box)
             if dtype.kind in "US":
-                values = records.fixed_text(values, dtype, encoding)
-            elif dtype.kind in "TO":
-                values = _texts(values)
-            array[box if box else ...] = values
+                return records.fixed_text(values, dtype, encoding)
+            return _texts(values) if dtype.kind in "TO" else values
+
+        itemsize = max(1, dtype.itemsize)
+        if shards.inner_of(node, itemsize) is None:
+            for box in _regions(node, dtype):
+                array[box if box else ...] = stored(box)
+            return
+        present = index["present"].get(node.path)
+        for place in product(*(range(n) for n in node.grid)):
+            if present is None or node.key(place) in present:
+                target = local(index["prefix"] + node.key(place), root)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                corner = tuple(at * chunk for at, chunk in zip(place, node.chunks, strict=True))
+                shards.write_shard(node, corner, itemsize, stored, target)
 
 
 def _texts(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":

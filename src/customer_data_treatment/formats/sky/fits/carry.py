@@ -83,9 +83,7 @@ class Carrier:
         """Yield a carried item in pieces of about 1 MiB at most."""
         if name == HEADERS:
             for unit in self._units:
-                yield from (
-                    unit.header.text[at : at + _PIECE] for at in range(0, len(unit.header.text), _PIECE)
-                )
+                yield from (unit.header.text[at : at + _PIECE] for at in range(0, len(unit.header.text), _PIECE))
         elif name == LAYOUT:
             yield json.dumps(self._layout(), sort_keys=True).encode("ascii")
         elif name == IMAGES:

@@ -96,7 +96,7 @@ def specs_of(header: Header, index: int, where: str) -> tuple[ColumnSpec, ...]:
     offset = 0
     taken: set[str] = set()
     for number in range(1, fields + 1):
-        spec = _spec(header, number, offset, taken, index, where)
+        spec = _spec(header, number, offset, taken, index=index, where=where)
         offset += spec.width
         specs.append(spec)
     if offset > (header.integer("NAXIS1") or 0):
@@ -108,7 +108,7 @@ def specs_of(header: Header, index: int, where: str) -> tuple[ColumnSpec, ...]:
     return tuple(specs)
 
 
-def _spec(header: Header, number: int, offset: int, taken: set[str], index: int, where: str) -> ColumnSpec:
+def _spec(header: Header, number: int, offset: int, taken: set[str], *, index: int, where: str) -> ColumnSpec:
     form = _TFORM.fullmatch(header.string(f"TFORM{number}").strip())
     if form is None:
         raise _invalid(index, where, f"TFORM{number} is missing or unknown")
@@ -128,11 +128,7 @@ def _spec(header: Header, number: int, offset: int, taken: set[str], index: int,
         width = repeat * variable
     else:
         width = (
-            (repeat + 7) // 8
-            if code == "X"
-            else repeat
-            if code == "A"
-            else repeat * np.dtype(_BASES[code]).itemsize
+            (repeat + 7) // 8 if code == "X" else repeat if code == "A" else repeat * np.dtype(_BASES[code]).itemsize
         )
     shape, length = _cell_shape(header.string(f"TDIM{number}"), code, repeat, bool(variable))
     factor, zero = (
@@ -174,6 +170,7 @@ def _cell_shape(tdim: str, code: str, repeat: int, variable: bool) -> tuple[tupl
 
 
 def unique(said: str, taken: set[str]) -> str:
+    """Return the name, numbered where another column has it already (letter case aside)."""
     name, number = said, 1
     while name.lower() in taken:
         number += 1
@@ -195,9 +192,7 @@ def decode(spec: ColumnSpec, cells: "np.ndarray[Any, Any]") -> pa.Array:
     """Return (rows, width) bytes of a column that lies in its rows as an Arrow array of `arrow_type`."""
     if spec.code == "X":
         bits = (
-            np.unpackbits(cells, axis=1)[:, : prod(spec.shape)]
-            if spec.shape
-            else np.unpackbits(cells, axis=1)[:, :1]
+            np.unpackbits(cells, axis=1)[:, : prod(spec.shape)] if spec.shape else np.unpackbits(cells, axis=1)[:, :1]
         )
         flat = pa.array(np.ascontiguousarray(bits).reshape(-1).astype(bool))
     elif spec.code == "A":
@@ -234,9 +229,7 @@ def _fits(value: int, dtype: "np.dtype[Any]") -> bool:
 
 def _flip(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Add or subtract half the range: the same as turning over the highest bit."""
-    top = (
-        values.dtype.type(np.iinfo(values.dtype).min) if values.dtype.kind == "i" else values.dtype.type(128)
-    )
+    top = values.dtype.type(np.iinfo(values.dtype).min) if values.dtype.kind == "i" else values.dtype.type(128)
     return np.bitwise_xor(values, top)
 
 

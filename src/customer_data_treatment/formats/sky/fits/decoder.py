@@ -45,9 +45,7 @@ class FitsDecoder:
                 for unit in self._units
                 if unit.kind in ("table", "ascii")
             }
-            self._images = {
-                unit.index: self._image_header(unit) for unit in self._units if unit.kind == "compressed"
-            }
+            self._images = {unit.index: self._image_header(unit) for unit in self._units if unit.kind == "compressed"}
             self._carrier = Carrier(
                 self._units,
                 self._tables,
@@ -127,9 +125,7 @@ class FitsDecoder:
                 witnesses += facts.column_witnesses(self._tables[unit.name].layout)
             if not made or unit.kind == "groups":
                 groups["" if unit.index == 0 and not made else unit.name] = facts.attributes_of(unit.header)
-        compressed = sorted(
-            {unit.header.string("ZCMPTYPE") for unit in self._units if unit.kind == "compressed"}
-        )
+        compressed = sorted({unit.header.string("ZCMPTYPE") for unit in self._units if unit.kind == "compressed"})
         return Dataset(
             format="FITS",
             modality=DataModalityType.ASTRONOMY,
@@ -150,8 +146,7 @@ class FitsDecoder:
             shape = unit.shape
             axes = len(shape)
             tile = tuple(
-                unit.header.integer(f"ZTILE{axes - at}", shape[at] if at == axes - 1 else 1) or 1
-                for at in range(axes)
+                unit.header.integer(f"ZTILE{axes - at}", shape[at] if at == axes - 1 else 1) or 1 for at in range(axes)
             )
             return [facts.image_field(unit, self._images[unit.index], shape, tile)]
         if unit.kind == "groups":
@@ -259,4 +254,4 @@ def _plain_file(source: ByteSource) -> BinaryIO:
     except BaseException:
         spool.close()
         raise
-    return spool  # type: ignore[return-value]
+    return spool

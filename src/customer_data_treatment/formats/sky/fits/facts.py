@@ -54,9 +54,7 @@ def _scale(header: Header) -> tuple[float, float] | None:
     return None if (factor, zero) == (1.0, 0.0) or factor == 0 else (factor, zero)
 
 
-def image_field(
-    unit: Unit, header: Header, shape: tuple[int, ...], chunks: tuple[int, ...] | None
-) -> ArrayField:
+def image_field(unit: Unit, header: Header, shape: tuple[int, ...], chunks: tuple[int, ...] | None) -> ArrayField:
     """Return the facts of an image; `header` is the image's own where it is compressed."""
     bitpix = header.integer("BITPIX") or 8
     dtype = np.dtype(DTYPES[bitpix])

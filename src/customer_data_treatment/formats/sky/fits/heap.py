@@ -108,9 +108,7 @@ def scatter(spec: ColumnSpec, cells: pa.Array) -> tuple["np.ndarray[Any, Any]", 
     if spec.code == "X":
         bits = np.asarray(flat.to_numpy(zero_copy_only=False), np.uint8)
         ends = np.cumsum(counts)
-        return counts, b"".join(
-            np.packbits(bits[end - n : end]).tobytes() for end, n in zip(ends, counts, strict=True)
-        )
+        return counts, b"".join(np.packbits(bits[end - n : end]).tobytes() for end, n in zip(ends, counts, strict=True))
     return counts, columns.encode_values(spec, flat).tobytes()
 
 

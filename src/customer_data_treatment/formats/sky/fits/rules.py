@@ -22,6 +22,7 @@ def _count(
     dimension: Dimension,
     kind: RuleKind,
     scope: int,
+    *,
     found: list[str],
     message: str,
 ) -> list[RuleCount]:
@@ -56,10 +57,10 @@ def header_rules(units: list[Unit]) -> list[RuleCount]:
     order = [f"HDU {unit.index}: {what}" for unit in units if (what := _order(unit))]
     scored, validity = RuleKind.SCORED, Dimension.VALIDITY
     return [
-        *_count("fits-card-syntax", validity, scored, cards, broken, "header cards that break FITS syntax"),
-        *_count("fits-mandatory-keywords", validity, scored, len(units), order, "mandatory keywords missing, misplaced or wrong"),
-        *_count("fits-structural-duplicates", Dimension.CONSISTENCY, scored, len(units), grave, "structural keywords that stand twice"),
-        *_count("fits-duplicate-keywords", Dimension.CONSISTENCY, RuleKind.ADVISORY, cards, plain, "keywords that stand twice"),
+        *_count("fits-card-syntax", validity, scored, cards, found=broken, message="header cards that break FITS syntax"),
+        *_count("fits-mandatory-keywords", validity, scored, len(units), found=order, message="mandatory keywords missing, misplaced or wrong"),
+        *_count("fits-structural-duplicates", Dimension.CONSISTENCY, scored, len(units), found=grave, message="structural keywords that stand twice"),
+        *_count("fits-duplicate-keywords", Dimension.CONSISTENCY, RuleKind.ADVISORY, cards, found=plain, message="keywords that stand twice"),
     ]  # fmt: skip
 
 
@@ -88,11 +89,7 @@ def _order(unit: Unit) -> str:
         return "SIMPLE is not T"
     if unit.index == 0 and values.get("GROUPS") is True and unit.kind != "groups":
         return "GROUPS is T, but NAXIS1 is not 0 or there are no groups"
-    if (
-        unit.index
-        and unit.kind in ("image", "ascii")
-        and (values.get("PCOUNT"), values.get("GCOUNT")) != (0, 1)
-    ):
+    if unit.index and unit.kind in ("image", "ascii") and (values.get("PCOUNT"), values.get("GCOUNT")) != (0, 1):
         return "PCOUNT must be 0 and GCOUNT 1"
     return ""
 
@@ -113,9 +110,9 @@ def layout_rules(units: list[Unit], pread: Reader, length: int) -> list[RuleCoun
     extra = [f"{length - last.end} bytes from byte {last.end}"] if length > last.end else []
     validity, scored = Dimension.VALIDITY, RuleKind.SCORED
     return [
-        *_count("fits-whole-blocks", validity, scored, 1, short, f"the file is no multiple of {BLOCK} bytes: its last padding is cut"),
-        *_count("fits-padding", validity, scored, 2 * len(units), dirty, "padding that holds other bytes than it must"),
-        *_count("fits-nothing-behind", validity, scored, 1, extra, "bytes behind the last unit that belong to none"),
+        *_count("fits-whole-blocks", validity, scored, 1, found=short, message=f"the file is no multiple of {BLOCK} bytes: its last padding is cut"),
+        *_count("fits-padding", validity, scored, 2 * len(units), found=dirty, message="padding that holds other bytes than it must"),
+        *_count("fits-nothing-behind", validity, scored, 1, found=extra, message="bytes behind the last unit that belong to none"),
     ]  # fmt: skip
 
 
@@ -147,6 +144,6 @@ def checksum_rules(units: list[Unit], pread: Reader, datasum: Callable[[Unit], i
         Dimension.INTEGRITY,
         RuleKind.STRUCTURAL,
         stated,
-        wrong,
-        message,
+        found=wrong,
+        message=message,
     )

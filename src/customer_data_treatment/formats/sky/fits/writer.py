@@ -14,9 +14,9 @@ from ....ports import RestoreSource
 from ...containers import raw
 from . import asciitable, carry, checksum, facts, heap
 from .asciitable import TextColumn
-from .cards import CARD, Header, read_header
+from .cards import BLOCK, CARD, Header, read_header
 from .tables import Layout, encode_rows, layout_of
-from .units import BLOCK, Unit, find_end, padded, parse_units
+from .units import Unit, find_end, padded, parse_units
 
 _PIECE = 1 << 20
 
@@ -181,10 +181,7 @@ def _same_value(layout: Layout, at: int, ours: bytes, written: bytes) -> bool:
     column = at % layout.row_bytes
     for spec in layout.shown:
         if isinstance(spec, TextColumn) and spec.offset == column and spec.code in "FED":
-            pair = [
-                asciitable.decode(spec, np.frombuffer(text, np.uint8).reshape(1, -1))
-                for text in (ours, written)
-            ]
+            pair = [asciitable.decode(spec, np.frombuffer(text, np.uint8).reshape(1, -1)) for text in (ours, written)]
             return bool(pair[0].equals(pair[1]))
     return True
 
