@@ -383,7 +383,7 @@ def clinical() -> dict[str, Any]:
                 "where": "patients/systolic, rows 112, 391, 402 …",
             },
             {
-                "code": "metadata-missing",
+                "code": "metadata-title-missing",
                 "severity": "warning",
                 "message": "no licence, no contact and no title were given",
                 "where": "",

@@ -114,6 +114,23 @@ def test_findings_come_worst_first_with_place_and_remedy() -> None:
     assert "give title, creators, licence" in text  # known by the finding's code alone
 
 
+def test_what_is_missing_from_the_metadata_is_one_finding_with_one_remedy() -> None:
+    made = clinical()
+    made["findings"] = [
+        {
+            "code": f"metadata-{word}-missing",
+            "severity": "note",
+            "message": f"no {word} was stated",
+            "where": "metadata",
+        }
+        for word in ("title", "contact")
+    ]
+    html, outline = _page(made)
+    assert html.count('class="tag note"') == 1
+    assert "No title was stated" in outline.text and "No contact was stated" in outline.text
+    assert outline.text.count("with --metadata") == 1
+
+
 def test_what_was_not_assessed_is_said_and_drawn_nowhere() -> None:
     html, outline = _page(clinical())
     assert "Not assessed: no required check had anything to examine" in outline.text

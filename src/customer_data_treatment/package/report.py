@@ -18,7 +18,6 @@ from .pictures import Picture
 from .wording import number, plural, share, size
 
 _CHECKS, _FINDINGS, _FIELDS, _CARRIED = 400, 200, 1000, 200
-_SEVERITIES = ("error", "warning", "note")
 _MARKS = {
     "PUBLICATION_READY": "M3 8.5l3.2 3.2L13 4.8",
     "RESEARCH_GRADE": "M3 8.5l3.2 3.2L13 4.8",
@@ -57,7 +56,7 @@ def _read(name: str) -> str:
 def _page(body: Mapping[str, Any], plan: Mapping[str, Any], pictures: Mapping[str, Picture]) -> Row:
     fields, listed = wording.counted_fields(body), body.get("fields", ())
     cards, anchors = report_cards.cards(body, pictures)
-    findings = sorted(body.get("findings", ()), key=lambda f: _SEVERITIES.index(f["severity"]))
+    findings = wording.grouped(body.get("findings", ()))
     checks, carried = body.get("checks", ()), body.get("carried", ())
     bounded = any((f.get("encoding") or {}).get("form", "exact") != "exact" for f in fields)
     return {
@@ -74,7 +73,7 @@ def _page(body: Mapping[str, Any], plan: Mapping[str, Any], pictures: Mapping[st
         "dimensions": _dimensions(body),
         "checks": [_check(check) for check in checks[:_CHECKS]],
         "checks_left": max(0, len(checks) - _CHECKS),
-        "findings": [_finding(finding) for finding in findings[:_FINDINGS]],
+        "findings": [_finding(*group) for group in findings[:_FINDINGS]],
         "findings_left": max(0, len(findings) - _FINDINGS),
         "fields": [_field(field, anchors) for field in listed[:_FIELDS]],
         "fields_left": max(0, len(listed) - _FIELDS),
@@ -191,13 +190,12 @@ def _check(check: Mapping[str, Any]) -> Row:
     return row | counts | {"score": share(check.get("score"))}
 
 
-def _finding(finding: Mapping[str, Any]) -> Row:
-    message = str(finding["message"])
+def _finding(finding: Mapping[str, Any], messages: list[str]) -> Row:
     return {
         "severity": finding["severity"],
-        "message": message[:1].upper() + message[1:],
+        "messages": [message[:1].upper() + message[1:] for message in messages],
         "where": finding.get("where") or "",
-        "remedy": finding.get("remedy") or wording.REMEDIES.get(finding["code"], ""),
+        "remedy": wording.remedy(finding),
     }
 
 

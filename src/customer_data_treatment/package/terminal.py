@@ -310,15 +310,15 @@ def _findings(page: _Page, findings: Sequence[Mapping[str, Any]]) -> None:
     if not findings:
         return
     page.head(plural(len(findings), "finding"))
-    order = ("error", "warning", "note")
+    groups = wording.grouped(findings)
     rows = []
-    for finding in sorted(findings, key=lambda f: order.index(f["severity"]))[:_FINDINGS]:
-        said = page.text(finding["message"])
+    for finding, messages in groups[:_FINDINGS]:
+        said = page.text("\n".join(messages))
         if finding.get("where"):
             said += page.text(f"\n{finding['where']}", "dim")
         rows.append((page.text(finding["severity"], _STYLES[finding["severity"]]), said))
     page.table((("", "left"), ("", "left")), rows)
-    _more(page, len(findings) - _FINDINGS, "finding")
+    _more(page, len(groups) - _FINDINGS, "finding")
 
 
 def _fields(page: _Page, body: Mapping[str, Any]) -> None:

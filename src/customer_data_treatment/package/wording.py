@@ -4,7 +4,7 @@ Independent of locale. Shares and scores are cut, never rounded up: 0.98999 is n
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ LEVELS: Mapping[str, tuple[str, str]] = {
     "EXPLORATORY": ("Exploratory", "validity assessed, at least 0.85"),
     "NOT_CERTIFIED": ("Not certified", "a gate is closed, or a score is too low"),
 }
+SEVERITIES = ("error", "warning", "note")  # worst first
 # gate -> what it means that it passed, that it failed, and that there was nothing to hold it against
 GATES: Mapping[str, tuple[str, str, str]] = {
     "integrity": (
@@ -49,9 +50,16 @@ DIMENSIONS: Mapping[str, str] = {
 }
 # What to do about a finding, where its own text does not say.
 REMEDIES: Mapping[str, str] = {
-    "checksum-differs": "fetch the source again and compare its digest",
     "metadata-missing": "give title, creators, licence, institution and contact with --metadata",
-    "target-missed": "ask for --bound auto, or a bound for the largest fields",
+    "undeclared-cells": "say with --schema which fields are required and which may be empty",
+    "schema-units": "correct the units in the schema, or in the source",
+    "declared-ranges": "look at the named places: values lie outside what the source itself declares",
+    "declared-totals": "ask for the data again: they do not add up to what the source itself declares",
+    "delivered-checksums": "fetch the named files again and compare their digests",
+    "listed-files-present": "ask for the missing files",
+    "fidelity-below-request": "ask for --bound auto, or for a smaller bound",
+    "quality-below-request": "mend what the other findings name, or ask for less",
+    "compression-target-missed": "ask for --bound auto, or for a bound on the largest fields",
 }
 
 
@@ -119,6 +127,24 @@ def size(count: int | None) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """Return "1 field", "12 fields"."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def remedy(finding: Mapping[str, Any]) -> str:
+    """Return what to do about a finding, "" where nobody knows."""
+    return str(finding.get("remedy") or REMEDIES.get(_family(finding["code"]), ""))
+
+
+def _family(code: str) -> str:
+    return "metadata-missing" if code.startswith("metadata-") and code.endswith("-missing") else code
+
+
+def grouped(findings: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], list[str]]]:
+    """Return (the first finding, all messages) of each severity, kind and place, worst first."""
+    found: dict[tuple[str, str, str], tuple[Mapping[str, Any], list[str]]] = {}
+    for finding in sorted(findings, key=lambda f: SEVERITIES.index(f["severity"])):
+        key = (finding["severity"], _family(finding["code"]), finding.get("where") or "")
+        found.setdefault(key, (finding, []))[1].append(str(finding["message"]))
+    return list(found.values())
 
 
 def reduction(ratio: float | None) -> str:
@@ -244,5 +270,7 @@ def _small(body: Mapping[str, Any]) -> str:
     if abs(1 - ratio) < 0.0005:
         return f"The stored data are as large as the source ({size(sizes['stored'])})."
     both = f"{size(sizes['stored'])} for {size(sizes['source'])}"
+    if ratio >= 2:
+        return f"The stored data are {number(ratio, 3)} times as large as the source ({both})."
     factor = f", a factor of {number(1 / ratio, 3)}" if ratio < 0.5 else ""
     return f"The stored data are {reduction(ratio)} than the source ({both}{factor})."
