@@ -4,13 +4,10 @@ An own reader, since pysam and cyvcf2 accept much that the specification forbids
 `variants` with a typed column for every INFO and FORMAT key; see containers/variants.
 """
 
-from pathlib import Path
-
-from ...model.dataset import RuleCount
 from ...plugin import FormatCode
 from ...ports import ByteSource
-from ...vocabulary import Dimension, RuleKind
-from ..containers.gzip import lacks_bgzf_end, layer_of, open_plain
+from ..containers.gzip import layer_of, open_plain
+from ..containers.variants.container import container_rules
 from ..containers.variants.decoder import VariantDecoder, write_vcf
 
 
@@ -25,25 +22,6 @@ def open_vcf(source: ByteSource) -> VariantDecoder:
         compression=layer or None,
         bgzf=layer == "gzip",
         file_rules=container_rules(path, layer),
-    )
-
-
-def container_rules(path: Path, layer: str) -> tuple[RuleCount, ...]:
-    """Return what the container itself says: its checksums (verified while it is read) and BGZF's end."""
-    if not layer:
-        return ()
-    lacking = lacks_bgzf_end(path)
-    return (
-        RuleCount(
-            name="bgzf-end",
-            dimension=Dimension.INTEGRITY,
-            kind=RuleKind.STRUCTURAL,
-            scope=1,
-            examined=1,
-            violations=int(lacking),
-            message="the BGZF file does not end with its empty block: it was cut between two blocks",
-            where=("end of file",) if lacking else (),
-        ),
     )
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ....errors import CustomerError
 
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 1 << 20
 _LONGEST_LINE = 256 << 20
 
 
@@ -23,6 +23,8 @@ class Block:
     carriage_returns: int = 0
     blank: tuple[int, ...] = ()
     unfinished: bool = False  # the last line has no line end
+    spaces: bool = False  # a space stands somewhere
+    gaps: bool = False  # a field is empty, or begins or ends with a space
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Cells:
     rest: pa.StringArray | None = None
     cells: pa.StringArray | None = None
     samples: int = 0
+    spaces: bool = True
+    gaps: bool = True
 
     @property
     def rows(self) -> int:
@@ -43,7 +47,7 @@ class Cells:
 
 
 def blocks(stream: BinaryIO, line: int, where: str) -> Iterator[Block]:
-    """Yield the rest of a stream as blocks of about 2 MiB; `line` is the number of the first line.
+    """Yield the rest of a stream as blocks of about 1 MiB; `line` is the number of the first line.
 
     Raise CustomerError: corrupt (bytes that are no UTF-8 text, NUL), absurd-header (a line beyond 256 MiB).
     """
@@ -78,7 +82,10 @@ def make_block(data: bytes, line: int, where: str) -> Block:
         kept = keep.to_numpy(zero_copy_only=False)
         blank = tuple(int(number) for number in numbers[~kept])
         lines, numbers = lines.filter(keep), numbers[kept]
-    return Block(lines, numbers, returns, blank, unfinished)
+    spaces = b" " in data
+    gaps = b"\t\t" in data or b"\t\n" in data or b"\n\t" in data or data[0] == 9
+    gaps = gaps or (spaces and any(edge in data for edge in (b"\t ", b" \t", b"\n ", b" \n", b" \r")))
+    return Block(lines, numbers, returns, blank, unfinished, spaces, gaps or data[:1] == b" ")
 
 
 def _expect_text(data: bytes, line: int, where: str) -> None:
@@ -103,7 +110,7 @@ def cut(block: Block, columns: int, where: str) -> Cells:
 
     Raise CustomerError (ragged-row) naming the first line with another number of columns.
     """
-    splits = 9 if columns > 9 else columns
+    splits = min(columns, 9)
     parts = pc.split_pattern(block.lines, "\t", max_splits=splits)
     lengths = pc.list_value_length(parts).to_numpy(zero_copy_only=False)
     expected = min(columns, 10)
@@ -113,18 +120,18 @@ def cut(block: Block, columns: int, where: str) -> Cells:
     taken = [flat.take(pa.array(np.arange(rows, dtype=np.int64) * expected + j)) for j in range(expected)]
     fixed = tuple(taken[:8])
     if columns <= 9:
-        return Cells(block.numbers, fixed, taken[8] if columns == 9 else None)
+        return Cells(block.numbers, fixed, taken[8] if columns == 9 else None, spaces=block.spaces, gaps=block.gaps)
     samples = columns - 9
     if samples == 1:
         if pc.any(pc.match_substring(taken[9], "\t")).as_py():
             extra = np.where(pc.match_substring(taken[9], "\t").to_numpy(zero_copy_only=False), 2, 1)
             _expect_columns(extra, 1, block.numbers, columns, where)
-        return Cells(block.numbers, fixed, taken[8], taken[9], taken[9], 1)
+        return Cells(block.numbers, fixed, taken[8], taken[9], taken[9], 1, block.spaces, block.gaps)
     each = pc.split_pattern(taken[9], "\t")
     _expect_columns(
         pc.list_value_length(each).to_numpy(zero_copy_only=False), samples, block.numbers, columns, where
     )
-    return Cells(block.numbers, fixed, taken[8], taken[9], each.values, samples)
+    return Cells(block.numbers, fixed, taken[8], taken[9], each.values, samples, block.spaces, block.gaps)
 
 
 def _expect_columns(

@@ -1,6 +1,6 @@
 """The decoder and the writer that VCF and BCF share: a stream of VCF text in, one table out, and back.
 
-Memory: about ten times a 2 MiB block of text. Values are read in order; a second pass opens the
+Memory: about ten times a 1 MiB block of text. Values are read in order; a second pass opens the
 stream again.
 """
 
@@ -95,7 +95,7 @@ class VariantDecoder:
         raise KeyError(name)
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
-        """Yield the records in order, in batches of about 2 MiB of text; rules are counted on the way."""
+        """Yield the records in order, in batches of about 1 MiB of text; rules are counted on the way."""
         if name != TABLE:
             raise KeyError(name)
         tally = Tally()

@@ -12,7 +12,7 @@ from . import reserved
 from .header import Header
 from .records import Parsed
 from .tally import Tally
-from .typing import as_bool, present
+from .typed import as_bool, present
 
 _BASES = "[ACGTNacgtn]"
 _REF = re.compile(f"{_BASES}+")
@@ -32,7 +32,8 @@ def per_unique(texts: pa.StringArray, judge: Callable[[str], bool]) -> "np.ndarr
     coded = texts.dictionary_encode()
     verdicts = np.array([judge(text) for text in coded.dictionary.to_pylist()] or [False], bool)
     codes = coded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    return verdicts[codes] & as_bool(pc.is_valid(texts))
+    mask: np.ndarray[Any, Any] = verdicts[codes] & as_bool(pc.is_valid(texts))
+    return mask
 
 
 class FixedRules:
@@ -64,7 +65,7 @@ class FixedRules:
         self._tally.rows("qual-negative", as_bool(pc.less(parsed.columns["QUAL"], 0)), lines)
         self._filter(fixed[6], lines)
         spaced = np.zeros(len(lines), bool)
-        for column in (*fixed, parsed.cells.format):
+        for column in (*fixed, parsed.cells.format) if parsed.cells.gaps else ():
             if column is not None:
                 spaced |= as_bool(pc.match_substring_regex(column, r"^ | $|^$"))
         self._tally.rows("stray-space", spaced, lines)

@@ -9,10 +9,9 @@ import pyarrow.compute as pc
 
 from . import reserved
 from .header import Definition, Header
-from .infos import Tokens
 from .records import Parsed
 from .tally import Tally
-from .typing import as_bool, convert, present
+from .typed import as_bool, convert, present
 
 _KEY_43 = re.compile(r"[A-Za-z_][0-9A-Za-z_.]*|1000G")
 _KEY = re.compile(r"[^\s;=,]+")
@@ -22,7 +21,7 @@ _INT32_LOW = -(2**31) + 8  # the eight lowest are reserved by BCF (VCF 4.3, 1.3)
 
 def alleles(alt: pa.StringArray) -> "np.ndarray[Any, Any]":
     """Return the number of alternate alleles of each record, 0 for a dot."""
-    counts = pc.count_substring(alt, ",").to_numpy(zero_copy_only=False).astype(np.int64) + 1
+    counts: np.ndarray[Any, Any] = pc.count_substring(alt, ",").to_numpy(zero_copy_only=False).astype(np.int64) + 1
     counts[as_bool(pc.equal(alt, "."))] = 0
     return counts
 
@@ -61,32 +60,34 @@ def check_info(parsed: Parsed, header: Header, tally: Tally) -> None:
     """Count one block's INFO rules."""
     tokens, lines = parsed.tokens, parsed.cells.numbers
     alts = alleles(parsed.cells.fixed[4])
-    groups = tokens.of_key()
-    _syntax(tokens, header, lines, groups, tally)
+    groups = tokens.of_key
+    _syntax(parsed, header, tally)
     for key, places in groups.items():
         if not len(places):
             continue
         definition = header.info_of(key)
         rows = tokens.rows[places]
         texts = tokens.values.take(pa.array(places))
-        _declared(definition, texts, rows, alts, lines, tally)
+        held = type_held(definition.kind, parsed.kinds.get(key, "text"))
+        known = parsed.info.bad[places] if held else None
+        _declared(definition, texts, rows, alts, lines, known, tally)
         if key in reserved.INFO[header.version]:
             _ranges(key, definition, texts, rows, parsed, tally)
 
 
-def _syntax(
-    tokens: Tokens,
-    header: Header,
-    lines: "np.ndarray[Any, Any]",
-    groups: "dict[str, np.ndarray[Any, Any]]",
-    tally: Tally,
-) -> None:
+def type_held(declared: str, kind: str) -> bool:
+    """Tell whether a column of `kind` holds exactly the values of the declared Type."""
+    return (declared == "Integer" and kind.startswith("int")) or (declared == "Float" and kind.startswith("float"))
+
+
+def _syntax(parsed: Parsed, header: Header, tally: Tally) -> None:
+    tokens, lines = parsed.tokens, parsed.cells.numbers
     pattern = _KEY_43 if header.version >= "4.3" else _KEY
-    bad = as_bool(pc.match_substring_regex(tokens.infos, r"^$|^;|;;|;$"))
-    if header.version < "4.3":
+    bad = np.zeros(len(lines), bool)  # an empty part has the empty key, which no pattern takes
+    if header.version < "4.3" and parsed.cells.spaces:
         tally.rows("info-space", as_bool(pc.match_substring_regex(tokens.infos, r"\s")), lines)
     undeclared = np.zeros(len(lines), bool)
-    for key, places in groups.items():
+    for key, places in tokens.of_key.items():
         if not pattern.fullmatch(key):
             bad[tokens.rows[places]] = True
         elif key not in header.info:
@@ -94,16 +95,13 @@ def _syntax(
     bad[tokens.rows[as_bool(pc.equal(tokens.values, ""))]] = True
     tally.rows("info", bad, lines)
     tally.rows("info-declared", undeclared, lines)
-    keys = max(1, len(tokens.keys))
-    pairs = np.sort(tokens.rows * keys + tokens.codes)
-    twice = np.zeros(len(lines), bool)
-    twice[pairs[1:][np.diff(pairs) == 0] // keys] = True
-    tally.rows("info-duplicate", twice, lines)
+    tally.rows("info-duplicate", np.isin(np.arange(len(lines)), parsed.info.repeated), lines)
 
 
 def value_counts(texts: pa.StringArray) -> "np.ndarray[Any, Any]":
     """Return how many values each text lists, -1 for a lone dot or null."""
-    counts = pc.fill_null(pc.count_substring(texts, ","), -2).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+    commas = pc.fill_null(pc.count_substring(texts, ","), -2)
+    counts: np.ndarray[Any, Any] = commas.to_numpy(zero_copy_only=False).astype(np.int64) + 1
     counts[as_bool(pc.equal(texts, "."))] = -1
     return counts
 
@@ -147,6 +145,7 @@ def _declared(
     rows: "np.ndarray[Any, Any]",
     alts: "np.ndarray[Any, Any]",
     lines: "np.ndarray[Any, Any]",
+    known: "np.ndarray[Any, Any] | None",
     tally: Tally,
 ) -> None:
     column, at = f"INFO/{definition.key}", lines[rows]
@@ -156,7 +155,7 @@ def _declared(
         return
     bare = as_bool(pc.is_null(texts))
     if definition.kind != "*":
-        wrong = off_type(present(texts), definition.kind)
+        wrong = off_type(present(texts), definition.kind) if known is None else known
         tally.rows("info-type", wrong | bare, at, column)
         if definition.kind in ("Character", "String"):
             tally.rows("info-text", over_long(texts, definition), at, column)
@@ -166,7 +165,8 @@ def _declared(
     span = None if loose else expected(definition.number, alts[rows], None)
     if span is not None:
         counts = value_counts(texts)
-        tally.rows("info-number", (counts > 0) & ((counts < span[0]) | (counts > span[1])), at, column)
+        rule = "info-text" if definition.kind in ("Character", "String") else "info-number"
+        tally.rows(rule, (counts > 0) & ((counts < span[0]) | (counts > span[1])), at, column)
 
 
 def _ranges(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .layout import ORDER, RAW_INFO, KeyColumn, Layout, arrow_type
-from .typing import as_bool, convert, scatter
+from .typed import as_bool, convert, scatter
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +20,7 @@ class Tokens:
     keys: tuple[str, ...]
     values: pa.StringArray
     infos: pa.StringArray
-
-    def of_key(self) -> "dict[str, np.ndarray[Any, Any]]":
-        """Return the token numbers of each key, in order."""
-        order = np.argsort(self.codes, kind="stable")
-        ends = np.cumsum(np.bincount(self.codes, minlength=len(self.keys)))
-        starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-        return {
-            key: order[start:end] for key, start, end in zip(self.keys, starts.tolist(), ends.tolist(), strict=True)
-        }
+    of_key: "dict[str, np.ndarray[Any, Any]]"  # the token numbers of each key, in order
 
 
 def tokenise(infos: pa.StringArray) -> Tokens:
@@ -47,7 +39,16 @@ def tokenise(infos: pa.StringArray) -> Tokens:
     keys = pairs.values.take(pa.array(starts)).dictionary_encode()
     values = pairs.values.take(pa.array(starts + 1, mask=bare))
     codes = keys.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return Tokens(rows, codes, tuple(keys.dictionary.to_pylist()), values, infos)
+    names = tuple(keys.dictionary.to_pylist())
+    return Tokens(rows, codes, names, values, infos, _by_key(codes, names))
+
+
+def _by_key(codes: "np.ndarray[Any, Any]", names: tuple[str, ...]) -> "dict[str, np.ndarray[Any, Any]]":
+    narrow = codes.astype(np.int16) if len(names) < 1 << 15 else codes  # numpy sorts these by radix
+    order = np.argsort(narrow, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    return {key: order[start:end] for key, start, end in zip(names, starts.tolist(), ends.tolist(), strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,12 @@ class InfoColumns:
 
     columns: dict[str, pa.Array]
     bad: "np.ndarray[Any, Any]"
+    repeated: "np.ndarray[Any, Any]"  # rows in which a key stands twice
 
 
 def build(tokens: Tokens, layout: Layout, total: int) -> InfoColumns:
     """Return the INFO columns of a block of `total` rows, the columns for what is odd included."""
-    groups = tokens.of_key()
+    groups = tokens.of_key
     count = len(tokens.rows)
     bad = np.zeros(count, bool)  # not expressible by its column
     silent = np.zeros(count, bool)  # expressible, but null: its presence must be said
@@ -79,9 +81,9 @@ def build(tokens: Tokens, layout: Layout, total: int) -> InfoColumns:
         held = scatter(values, tokens.rows[places], total)
         columns[f"INFO/{column.key}"] = pc.fill_null(held, False) if column.kind == "flag" else held
     bad |= rank[tokens.codes] < 0 if count else False
-    order, verbatim = _oddities(tokens, rank, bad, silent, total)
+    order, verbatim, repeated = _oddities(tokens, rank, bad, silent, total)
     columns[ORDER], columns[RAW_INFO] = order, verbatim
-    return InfoColumns(columns, bad)
+    return InfoColumns(columns, bad, repeated)
 
 
 def _nothing(column: KeyColumn, total: int) -> pa.Array:
@@ -104,18 +106,20 @@ def _oddities(
     bad: "np.ndarray[Any, Any]",
     silent: "np.ndarray[Any, Any]",
     total: int,
-) -> tuple[pa.Array, pa.Array]:
-    """Return INFO/order and VERBATIM/INFO: null for every row that the typed columns say alone."""
+) -> "tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]":
+    """Return INFO/order and VERBATIM/INFO, null for every row that the typed columns say alone, and repeats."""
     raw = as_bool(pc.equal(tokens.infos, ""))
     raw[tokens.rows[bad]] = True
     ordered = np.zeros(total, bool)
+    repeated = np.zeros(0, np.int64)
     if len(tokens.rows):
         ranks = rank[tokens.codes]
         same = np.diff(tokens.rows) == 0
         step = np.diff(ranks)
         ordered[tokens.rows[1:][same & (step < 0)]] = True
         ordered[tokens.rows[silent]] = True
-        raw[_repeats(tokens, total)] = True
+        repeated = _repeats(tokens, tokens.rows[1:][same & (step <= 0)])
+        raw[repeated] = True
     ordered &= ~raw
     order: pa.Array = pa.nulls(total, pa.string())
     if ordered.any():
@@ -124,10 +128,14 @@ def _oddities(
         joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), keys), ";")
         order = pc.if_else(pa.array(ordered), joined, order)
     verbatim = pc.if_else(pa.array(raw), tokens.infos, pa.scalar(None, pa.string()))
-    return order, verbatim
+    return order, verbatim, repeated
 
 
-def _repeats(tokens: Tokens, total: int) -> "np.ndarray[Any, Any]":
-    """Return the rows in which a key stands twice."""
-    pairs = np.sort(tokens.rows * max(1, len(tokens.keys)) + tokens.codes)
-    return np.unique(pairs[1:][np.diff(pairs) == 0] // max(1, len(tokens.keys)))
+def _repeats(tokens: Tokens, suspects: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Return the rows in which a key stands twice; they are among `suspects`, whose keys are not in rising order."""
+    if not len(suspects):
+        return suspects
+    held = np.isin(tokens.rows, suspects)
+    width = max(1, len(tokens.keys))
+    pairs = np.sort(tokens.rows[held] * width + tokens.codes[held])
+    return np.unique(pairs[1:][np.diff(pairs) == 0] // width)

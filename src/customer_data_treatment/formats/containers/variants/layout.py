@@ -14,7 +14,7 @@ import pyarrow as pa
 from ....model.dataset import Column, TableField
 from ....vocabulary import Role
 from .header import Definition, Header
-from .typing import KINDS
+from .typed import KINDS
 
 TABLE = "variants"
 PRESENT, ORDER = "FORMAT/present", "INFO/order"
@@ -24,7 +24,7 @@ _KIND_OF = {"Integer": "int32", "Float": "float64", "Flag": "flag", "Character":
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """One INFO or FORMAT key's column: its kind (typing.KINDS), and whether a value is a list."""
+    """One INFO or FORMAT key's column: its kind (typed.KINDS), and whether a value is a list."""
 
     key: str
     kind: str

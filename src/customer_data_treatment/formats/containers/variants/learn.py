@@ -10,8 +10,17 @@ import pyarrow.compute as pc
 from . import infos, samples
 from .blocks import Cells
 from .header import Header
-from .layout import ORDER, PRESENT, RAW_INFO, RAW_QUAL, RAW_SAMPLES, KeyColumn, Layout, key_column
-from .typing import as_bool, convert
+from .layout import (
+    ORDER,
+    PRESENT,
+    RAW_INFO,
+    RAW_QUAL,
+    RAW_SAMPLES,
+    KeyColumn,
+    Layout,
+    key_column,
+)
+from .typed import as_bool, convert
 
 _EXTRAS = (ORDER, RAW_QUAL, RAW_INFO, PRESENT, RAW_SAMPLES)
 _TOLERATED = 0.1  # above this share of values that contradict the declared type, the column keeps text
@@ -52,7 +61,7 @@ def _unseen(seen: list[KeyColumn], declared: list[KeyColumn]) -> list[KeyColumn]
 
 def _info(header: Header, cells: Cells, narrow: bool) -> list[KeyColumn]:
     tokens = infos.tokenise(cells.fixed[7])
-    places = tokens.of_key()
+    places = tokens.of_key
     found = []
     for key in _key_order(tokens, cells.rows):
         if not key:
@@ -119,4 +128,5 @@ def _fitting(texts: pa.StringArray, column: KeyColumn) -> KeyColumn:
 
 
 def _bad(texts: pa.StringArray, column: KeyColumn) -> "np.ndarray[Any, Any]":
-    return convert(texts, column.kind, column.vector)[1] & as_bool(pc.is_valid(texts))
+    bad: np.ndarray[Any, Any] = convert(texts, column.kind, column.vector)[1] & as_bool(pc.is_valid(texts))
+    return bad

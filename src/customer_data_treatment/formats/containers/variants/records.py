@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from ....errors import CustomerError
 from . import infos, samples
 from .blocks import Cells
-from .layout import ORDER, PRESENT, RAW_INFO, RAW_QUAL, RAW_SAMPLES, Layout, schema_of
-from .typing import as_bool, cast, present, render, render_column
+from .layout import ORDER, PRESENT, RAW_INFO, RAW_QUAL, RAW_SAMPLES, Layout
+from .typed import as_bool, cast, present, render, render_column
 
 
 class Parsed:
@@ -20,6 +20,8 @@ class Parsed:
     def __init__(self, cells: Cells, layout: Layout, where: str) -> None:
         """Type every column; raise CustomerError (corrupt) where POS is no whole number."""
         self.cells = cells
+        self.kinds = {column.key: column.kind for column in layout.info}
+        self.sample_kinds = {column.key: column.kind for column in layout.format}
         fixed = cells.fixed
         position, wrong = cast(fixed[1], "int64")
         if wrong.any() or position.null_count:
@@ -85,7 +87,8 @@ def to_lines(batch: pa.RecordBatch, layout: Layout) -> bytes:
     lines = pc.binary_join_element_wise(*parts, "\t")
     end = "\r\n" if layout.crlf else "\n"
     one = pa.ListArray.from_arrays(pa.array([0, rows], pa.int32()), lines)
-    return (pc.binary_join(one, end)[0].as_py() + end).encode()
+    text: str = pc.binary_join(one, end)[0].as_py()
+    return (text + end).encode()
 
 
 def _joined(lists: pa.Array, separator: str) -> pa.StringArray:

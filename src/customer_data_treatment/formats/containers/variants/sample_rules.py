@@ -13,11 +13,20 @@ import pyarrow.compute as pc
 
 from . import reserved
 from .header import Definition, Header
-from .info_rules import alleles, beyond_32_bits, expected, lone_text, off_type, over_long, value_counts
+from .info_rules import (
+    alleles,
+    beyond_32_bits,
+    expected,
+    lone_text,
+    off_type,
+    over_long,
+    type_held,
+    value_counts,
+)
 from .records import Parsed
 from .samples import Group
 from .tally import Tally
-from .typing import as_bool, convert, present
+from .typed import as_bool, convert, present
 
 _GENOTYPE = re.compile(r"(\.|[0-9]+)([/|](\.|[0-9]+))*")
 _GENOTYPE_44 = re.compile(r"[/|]?(\.|[0-9]+)([/|](\.|[0-9]+))*")
@@ -76,7 +85,7 @@ def check_samples(parsed: Parsed, header: Header, tally: Tally) -> Counted | Non
     alts = alleles(cells.fixed[4])
     most = max(1, int(min(alts.max(initial=0), _MOST_ALLELES)))
     counted = Counted(np.full(cells.rows, -1, np.int64), np.zeros((cells.rows, most), np.int64), alts)
-    for group in parsed.groups:
+    for number, group in enumerate(parsed.groups):
         lines = cells.numbers[group.rows]
         _format(group, header, lines, tally)
         over = (group.counts > len(group.keys)).reshape(len(lines), cells.samples)
@@ -91,7 +100,11 @@ def check_samples(parsed: Parsed, header: Header, tally: Tally) -> Counted | Non
         for k, key in enumerate(group.keys):
             definition = header.format_of(key)
             if key != "GT":
-                _declared(definition, group.texts[k], np.repeat(alts[group.rows], cells.samples), ploidy, lines, tally)
+                known = None
+                if type_held(definition.kind, parsed.sample_kinds.get(key, "text")):
+                    known = parsed.samples.bad.get((number, k), np.zeros(len(lines) * cells.samples, bool))
+                per_cell = np.repeat(alts[group.rows], cells.samples)
+                _declared(definition, group.texts[k], per_cell, ploidy, lines, known, tally)
             if key in reserved.FORMAT[header.version] and key != "GT":
                 _ranges(definition, group.texts[k], lines, cells.samples, tally)
     return counted
@@ -134,12 +147,13 @@ def _declared(
     alts: "np.ndarray[Any, Any]",
     ploidy: Any,
     lines: "np.ndarray[Any, Any]",
+    known: "np.ndarray[Any, Any] | None",
     tally: Tally,
 ) -> None:
     shape = (len(lines), -1)
     given = present(texts)
     if definition.kind != "*":
-        wrong = off_type(given, definition.kind)
+        wrong = off_type(given, definition.kind) if known is None else known.copy()
         if definition.kind in ("Character", "String"):
             long = over_long(given, definition)
             _cells("sample-text", long.reshape(shape), lines, definition.key, tally)
@@ -153,7 +167,8 @@ def _declared(
         counts = value_counts(texts)
         counts[as_bool(pc.equal(texts, ""))] = -1
         bad = (counts > 0) & ((counts < span[0]) | (counts > span[1]))
-        _cells("sample-number", bad.reshape(shape), lines, definition.key, tally)
+        rule = "sample-text" if definition.kind in ("Character", "String") else "sample-number"
+        _cells(rule, bad.reshape(shape), lines, definition.key, tally)
 
 
 def _ranges(
@@ -185,11 +200,10 @@ def _allele_counts(found: Genotypes, most: int, samples: int) -> "np.ndarray[Any
 
 def check_counts(parsed: Parsed, counted: Counted | None, tally: Tally) -> None:
     """Hold INFO AN and AC against the genotypes (an independent witness), and AC against AN."""
-    groups = parsed.tokens.of_key()
-    numbers, counts = (_single(parsed, groups.get(key), key) for key in ("AN", "AC"))
+    numbers, counts = (_single(parsed, key) for key in ("AN", "AC"))
     lines = parsed.cells.numbers
     if numbers is not None and counts is not None:
-        rows = np.flatnonzero((numbers.known & counts.known))
+        rows = np.flatnonzero(numbers.known & counts.known)
         tally.rows("allele-sum", counts.values.sum(axis=1)[rows] > numbers.values[rows, 0], lines[rows])
     if counted is None:
         return
@@ -212,24 +226,20 @@ class _Listed:
     known: "np.ndarray[Any, Any]"
 
 
-def _single(parsed: Parsed, places: "np.ndarray[Any, Any] | None", key: str) -> _Listed | None:
-    if places is None or not len(places):
+def _single(parsed: Parsed, key: str) -> _Listed | None:
+    """Return an integer key's values from its typed column, None where it has none."""
+    column = parsed.columns.get(f"INFO/{key}")
+    if column is None or not parsed.kinds[key].startswith("int") or column.null_count == len(column):
         return None
-    texts = parsed.tokens.values.take(pa.array(places))
-    lists, bad = convert(texts, "int64", True)
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    total = parsed.cells.rows
-    most = max(1, int(lengths.max(initial=0)))
-    values = np.zeros((total, most), np.int64)
-    length = np.zeros(total, np.int64)
-    known = np.zeros(total, bool)
-    rows = parsed.tokens.rows[places]
-    flat = lists.values
-    complete = ~bad & as_bool(pc.is_valid(lists))
-    parents = np.repeat(np.arange(len(lengths)), lengths)
-    complete[parents[as_bool(pc.is_null(flat))]] = False
+    known = as_bool(pc.is_valid(column))
+    if not pa.types.is_list(column.type):
+        values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        return _Listed(values[:, None], known.astype(np.int64), known)
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    flat = column.flatten()
+    rows = np.repeat(np.arange(len(lengths)), lengths)
     within = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    values[rows[parents], within] = pc.fill_null(flat, 0).to_numpy(zero_copy_only=False)
-    length[rows] = lengths
-    known[rows] = complete
-    return _Listed(values, length, known)
+    table = np.zeros((len(lengths), max(1, int(lengths.max(initial=0)))), np.int64)
+    table[rows, within] = pc.fill_null(flat, 0).to_numpy(zero_copy_only=False)
+    known[rows[as_bool(pc.is_null(flat))]] = False
+    return _Listed(table, lengths, known)

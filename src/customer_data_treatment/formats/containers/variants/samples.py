@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from .blocks import Cells
 from .layout import PRESENT, RAW_SAMPLES, KeyColumn, Layout, arrow_type
-from .typing import convert
+from .typed import convert
 
 
 @dataclass(frozen=True, slots=True)

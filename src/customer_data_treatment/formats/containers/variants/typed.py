@@ -6,8 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Mask = "np.ndarray[Any, Any]"
-
 # Column kinds: what a layout calls them, and their Arrow types.
 KINDS: dict[str, pa.DataType] = {
     "flag": pa.bool_(),
@@ -23,7 +21,8 @@ INTEGER = r"^[-+]?[0-9]{1,18}$"
 
 def as_bool(array: pa.Array) -> "np.ndarray[Any, Any]":
     """Return a boolean Arrow array as a mask, nulls as False."""
-    return pc.fill_null(array, False).to_numpy(zero_copy_only=False).astype(bool, copy=False)
+    mask: np.ndarray[Any, Any] = pc.fill_null(array, False).to_numpy(zero_copy_only=False).astype(bool, copy=False)
+    return mask
 
 
 def present(texts: pa.StringArray) -> pa.StringArray:
