@@ -438,7 +438,7 @@ def test_random_damage_ends_in_our_errors_or_a_reading(tmp_path: Path) -> None:
     path = rich.make(tmp_path)
     generator = np.random.default_rng(3)
     names = sorted(_files(path))
-    for _ in range(80):
+    for _ in range(40):
         name = names[generator.integers(0, len(names))]
         data = (path / name).read_bytes()
         hurt = bytearray(data)

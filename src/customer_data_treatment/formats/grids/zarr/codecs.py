@@ -1,9 +1,13 @@
 """Which codecs an array needs, which are missing, and which values are never opened."""
 
+from typing import Any
+
 import numcodecs.registry
 import zarr
 
 from .listing import ArrayNode
+
+_BYTES = ("blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma", "crc32c")  # those whose frames describe themselves
 
 
 def unmodelled(node: ArrayNode) -> str | None:
@@ -16,6 +20,31 @@ def unmodelled(node: ArrayNode) -> str | None:
     if node.version == 2 and isinstance(said, str) and said[1:] in ("f12", "f16", "c24", "c32"):
         return f"values of type {said}"
     return None
+
+
+def text_count(node: ArrayNode, frame: bytes) -> int | None:
+    """Return how many strings a chunk of variable-length text says it holds, None where that can't be told.
+
+    numcodecs believes this number and allocates for it. Raise whatever the compressor raises.
+    """
+    if node.version == 2:
+        said = [*(node.document.get("filters") or []), node.document.get("compressor")]
+        said = [codec for codec in said if codec]
+    else:
+        said = [
+            {**(codec.get("configuration") or {}), "id": codec.get("name")}
+            if isinstance(codec, dict)
+            else {"id": codec}
+            for codec in node.document.get("codecs") or []
+        ]
+    if not said or said[0].get("id") != "vlen-utf8" or any(codec.get("id") not in _BYTES for codec in said[1:]):
+        return None
+    plain: Any = frame
+    for codec in reversed(said[1:]):
+        plain = (
+            plain[:-4] if codec["id"] == "crc32c" else numcodecs.registry.get_codec({"id": codec["id"]}).decode(plain)
+        )
+    return int.from_bytes(bytes(memoryview(plain)[:4]), "little")
 
 
 def missing_codec(node: ArrayNode) -> str | None:

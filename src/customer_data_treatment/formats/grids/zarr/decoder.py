@@ -21,7 +21,7 @@ from ....vocabulary import Dimension, RuleKind, Severity
 from ...containers import records
 from ...containers.zip import Archive
 from . import facts
-from .codecs import compression_of, missing_codec, unmodelled
+from .codecs import compression_of, missing_codec, text_count, unmodelled
 from .listing import ArrayNode, expect_plausible, list_store
 
 INDEX, STRAY, CHUNK = "hierarchy.json", "stray", "chunks"
@@ -54,6 +54,7 @@ class ZarrDecoder:
             self._unread: dict[str, str] = {}  # carried name -> key
             self._findings: list[Finding] = []
             self._encodings: dict[str, str | None] = {}
+            self._counted: set[tuple[str, tuple[int, ...]]] = set()
             fields = [field for node in self._listing.arrays for field in self._admit(node)]
             self.dataset = self._facts(fields)
         except BaseException:
@@ -185,34 +186,60 @@ class ZarrDecoder:
     def _values(self, name: str, box: Box) -> "np.ndarray[Any, Any]":
         """Return a box as zarr-python gives it; raise CustomerError naming the chunk that cannot be decoded."""
         try:
+            if self._arrays[name].dtype.kind in "TO":
+                self._expect_texts(name, box)
             with zarr.config.set(_QUIET):
                 return np.asarray(self._arrays[name][box])
         except CdtError:
             raise
         except Exception as error:
-            raise CustomerError(
-                f"a chunk cannot be decoded: {_said(error)}",
-                code="corrupt",
-                where=f"{self._where}, {self._culprit(name, box)}",
-                remedy="fetch it again",
-            ) from error
+            raise self._undecodable(self._culprit(name, box), _said(error)) from error
+
+    def _undecodable(self, key: str, why: str) -> CustomerError:
+        return CustomerError(
+            f"a chunk cannot be decoded: {why}",
+            code="corrupt",
+            where=f"{self._where}, {key}",
+            remedy="fetch it again",
+        )
+
+    def _parts(self, name: str, box: Box) -> Iterator[tuple[tuple[int, ...], Box]]:
+        """Yield the places of the chunks that a box touches, and what it takes of each."""
+        chunks = self._nodes[name].chunks
+        ranges = [range(part.start // chunk, -(-part.stop // chunk)) for part, chunk in zip(box, chunks, strict=True)]
+        for place in product(*ranges):
+            yield (
+                place,
+                tuple(
+                    slice(max(part.start, at * chunk), min(part.stop, (at + 1) * chunk))
+                    for part, at, chunk in zip(box, place, chunks, strict=True)
+                ),
+            )
+
+    def _expect_texts(self, name: str, box: Box) -> None:
+        """Hold the number of strings that each chunk claims against its shape, once a chunk."""
+        node = self._nodes[name]
+        for place, _ in self._parts(name, box):
+            if place not in node.present or (name, place) in self._counted:
+                continue
+            try:
+                count = text_count(node, self._bytes(self._listing.prefix + node.key(place)))
+            except CdtError:
+                raise
+            except Exception as error:
+                raise self._undecodable(node.key(place), _said(error)) from error
+            if count is not None and count != prod(node.chunks):
+                raise self._undecodable(node.key(place), f"it claims {count} strings, not {prod(node.chunks)}")
+            self._counted.add((name, place))
 
     def _culprit(self, name: str, box: Box) -> str:
         """Return the key of the first chunk in the box that cannot be read on its own."""
-        node = self._nodes[name]
-        ranges = [
-            range(part.start // chunk, -(-part.stop // chunk)) for part, chunk in zip(box, node.chunks, strict=True)
-        ]
-        for place in product(*ranges):
-            cut = tuple(
-                slice(max(part.start, at * chunk), min(part.stop, (at + 1) * chunk))
-                for part, at, chunk in zip(box, place, node.chunks, strict=True)
-            )
+        for place, cut in self._parts(name, box):
             try:
                 with zarr.config.set(_QUIET):
                     self._arrays[name][cut]
             except Exception:
-                return node.key(place)
+                return self._nodes[name].key(place)
         return f"array {name}"
 
     def read(self, name: str, box: Box) -> "np.ndarray[Any, Any]":
