@@ -89,6 +89,7 @@ def _observe_floats(x: Any, bits: Any, low: Any, mask: Any, fill: float, has_fil
                 v = np.float64(x[i])
                 if has_fill and v == fill:
                     missing += 1
+                    zeros += np.int64(bits[i] == low)
                 elif v != v:
                     nan += 1
                 elif v == np.inf:

@@ -153,7 +153,9 @@ class Grid:
 
 
 def pack(values: "np.ndarray[Any, Any]", grid: Grid, bound: float, out: "np.ndarray[Any, Any]") -> Errors:
-    """Fill `out` (flat, grid.dtype) from C-contiguous float32/64 values and return the errors.
+    """Fill `out` (flat, grid.dtype) from C-contiguous float32/64 or integer values and return the errors.
+
+    Integers pass through float64, which holds them exactly up to 2^53; grid_of_integers sees to that.
 
     Values outside the grid, infinities and broken bounds count as broken; the caller then chooses
     another form.
@@ -161,8 +163,9 @@ def pack(values: "np.ndarray[Any, Any]", grid: Grid, bound: float, out: "np.ndar
     tally = np.empty(4, np.float64)
     limits = np.iinfo(grid.dtype)
     hole = np.nan if grid.hole is None else grid.hole
+    flat = values.reshape(-1)
     _pack(
-        values.reshape(-1),
+        flat.astype(np.float64) if flat.dtype.kind in "iu" else flat,
         out,
         grid.step,
         float(grid.origin),
@@ -182,6 +185,8 @@ def unpack(packed: "np.ndarray[Any, Any]", grid: Grid, dtype: "np.dtype[Any]") -
     values *= grid.step
     values += grid.offset
     missing = packed == grid.sentinel
+    if dtype.kind in "iu":
+        values[missing] = 0.0
     out = values.astype(dtype)
     if missing.any():
         out[missing] = np.nan if grid.hole is None else grid.hole
@@ -203,7 +208,8 @@ def round_in_place(
     _round(source, out, step, bound, np.nan if fill is None else float(fill), tally)
     errors = Errors(values.size, int(tally[0]), float(tally[1]), float(tally[2]), float(tally[3]))
     if narrow:
-        narrowed = out.astype(np.float16)
+        with np.errstate(over="ignore"):
+            narrowed = out.astype(np.float16)
         # float16 has NaN payloads and a range of its own: keep the bits of what is not an ordinary number
         ordinary = np.isfinite(flat) & (narrowed.astype(np.float32) == out)
         out = np.where(ordinary, narrowed, flat)
@@ -230,16 +236,13 @@ def grid_for(
     multiple of it, so that no value falls between two points. The grid contains 0 exactly.
     """
     largest = max(abs(minimum), abs(maximum))
-    room = float(np.spacing(dtype.type(largest))) if dtype.itemsize < 8 else 4.0 * float(np.spacing(largest))
+    with np.errstate(over="ignore"):
+        room = float(np.spacing(dtype.type(largest))) if dtype.itemsize < 8 else 4.0 * float(np.spacing(largest))
     half = bound - room
     if not half > 0.0:
         return None
-    if unit is not None and unit <= half:
+    if unit is not None:
         step = (2.0 * np.floor(half / unit) + 1.0) * unit
-        if np.floor(half / unit) * unit + room > bound:
-            step -= 2.0 * unit
-    elif unit is not None and unit <= 2.0 * half:
-        step = unit
     else:
         step = 2.0 * half
     if not (step > 0.0 and np.isfinite(1.0 / step)):
@@ -253,4 +256,18 @@ def grid_for(
             centred = -int(np.iinfo(name).max) <= int(low) and int(high) <= int(np.iinfo(name).max)
             origin = 0 if centred else (int(low) + int(high)) // 2
             return Grid(name, float(step), origin, hole)
+    return None
+
+
+def grid_of_integers(minimum: int, maximum: int, bound: float, hole: int | None) -> Grid | None:
+    """Return the grid of an integer field: an odd whole step, so that no value falls between two points, or None."""
+    step = 2 * int(bound) + 1
+    if step < 3 or max(abs(minimum), abs(maximum)) > 1 << 52:
+        return None
+    low, high = round(minimum / step), round(maximum / step)
+    for name in ("int8", "int16", "int32"):
+        most = int(np.iinfo(name).max)
+        if high - low <= 2 * most - 2:
+            origin = 0 if -most <= low and high <= most else (low + high) // 2
+            return Grid(name, float(step), origin, None if hole is None else float(hole))
     return None

@@ -130,7 +130,9 @@ def lattice_unit(finite: "np.ndarray[Any, Any]", dtype: "np.dtype[Any]") -> floa
 
 
 def _on_lattice(finite: "np.ndarray[Any, Any]", scale: float, dtype: "np.dtype[Any]") -> bool:
+    """Tell whether values are k / scale, or k * (1 / scale), to within four roundings of their dtype."""
     nearest = np.rint(finite * scale)
     if float(np.abs(nearest).max()) > 2.0**45:
         return False
-    return bool((nearest / scale == finite).all()) or bool(((nearest / scale).astype(dtype) == finite.astype(dtype)).all())
+    room = 4.0 * float(np.finfo(dtype).eps) * np.abs(finite)
+    return bool((np.abs(nearest / scale - finite) <= room).all())

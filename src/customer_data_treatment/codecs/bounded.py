@@ -43,9 +43,6 @@ def store(
         packed = np.empty(values.size, form.grid.dtype)
         errors = pack(values, form.grid, form.bound or 0.0, packed)
         return packed.reshape(values.shape), errors, decoded_statistics(packed, form.grid)
-    if form.step is not None and values.dtype.kind in "iu":
-        rounded, errors = _round_integers(values, int(form.step), fill)
-        return rounded, errors, observe(rounded, fill)[0]
     if form.step is not None:
         rounded, errors = round_in_place(values, form.step, form.bound or 0.0, fill)
         return rounded, errors, observe(rounded, fill)[0]
@@ -77,22 +74,3 @@ def restored(stored: "np.ndarray[Any, Any]", form: Form, dtype: "np.dtype[Any]")
         return stored.view(dtype)
     return stored
 
-
-def _round_integers(
-    values: "np.ndarray[Any, Any]", step: int, fill: Any
-) -> tuple["np.ndarray[Any, Any]", Errors]:
-    """Move integers to multiples of an odd step; the largest error is (step - 1) / 2."""
-    half = step // 2
-    remainder = np.mod(values, values.dtype.type(step)).astype(np.int64)
-    shift = np.where(remainder > half, step - remainder, -remainder)
-    limits = np.iinfo(values.dtype)
-    wide = values.astype(object) if values.dtype.itemsize == 8 else values.astype(np.int64)
-    moved = wide + shift
-    inside = (moved >= limits.min) & (moved <= limits.max)
-    if fill is not None:
-        inside &= values != fill
-        inside &= moved != fill
-    out = np.where(inside, moved, wide).astype(values.dtype)
-    error = np.where(inside, shift, 0).astype(np.float64)
-    largest = float(np.abs(error).max()) if error.size else 0.0
-    return out, Errors(values.size, 0, largest, float(error.sum()), float((error * error).sum()))

@@ -8,6 +8,7 @@ import base64
 import math
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,16 @@ DECODED = frozenset({"_FillValue", "scale_factor", "add_offset", "_ARRAY_DIMENSI
 _TIME_UNITS = re.compile(
     r"^\s*(?P<unit>\w+)\s+since\s+(?P<when>-?\d{1,4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{1,2}(:\d{1,2}(\.\d*)?)?)?(\s*(Z|UTC|[+-]\d{1,2}(:?\d{2})?))?)\s*$"
 )
-_TIME_WORDS = frozenset(
-    "nanosecond nanoseconds ns microsecond microseconds us millisecond milliseconds msec msecs ms second seconds "
-    "sec secs s minute minutes min mins hour hours hr hrs h day days d".split()
+_UNIT_DAYS = (
+    ("nanosecond nanoseconds ns".split(), 1e-9 / 86400),
+    ("microsecond microseconds us".split(), 1e-6 / 86400),
+    ("millisecond milliseconds msec msecs ms".split(), 1e-3 / 86400),
+    ("second seconds sec secs s".split(), 1 / 86400),
+    ("minute minutes min mins".split(), 1 / 1440),
+    ("hour hours hr hrs h".split(), 1 / 24),
+    ("day days d".split(), 1.0),
 )
+_TIME_WORDS = frozenset(word for words, _ in _UNIT_DAYS for word in words)
 _CALENDARS = frozenset(
     "standard gregorian proleptic_gregorian julian noleap 365_day all_leap 366_day 360_day".split()
 )
@@ -47,20 +54,22 @@ def jsonable(value: Any) -> Any:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def misread(attributes: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of attributes that would make xarray fail or misread the values."""
+def misread(attributes: Mapping[str, Any], minimum: Any = None, maximum: Any = None) -> tuple[str, ...]:
+    """Return the names of attributes that would make xarray fail, warn or misread the values.
+
+    `minimum` and `maximum` are the field's own: dates outside 1678-2262 have no nanoseconds.
+    """
     names = []
     units = attributes.get("units")
     if units is not None and not isinstance(units, str):
         names.append("units")
     elif isinstance(units, str) and "since" in units:
-        found = _TIME_UNITS.match(units)
         calendar = attributes.get("calendar", "standard")
         known = isinstance(calendar, str) and calendar.lower() in _CALENDARS
-        if found is None or found["unit"].lower() not in _TIME_WORDS or not known:
+        if not known or not _decodes(units, str(calendar).lower(), minimum, maximum):
             names.append("units")
-            if not known:
-                names.append("calendar")
+        if not known:
+            names.append("calendar")
     elif isinstance(units, str) and units in _TIMEDELTA_UNITS:
         names.append("units")
     names += [name for name in ("missing_value", "_Encoding") if name in attributes]
@@ -68,6 +77,25 @@ def misread(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     if coordinates is not None and not isinstance(coordinates, str):
         names.append("coordinates")
     return tuple(names)
+
+
+def _decodes(units: str, calendar: str, minimum: Any, maximum: Any) -> bool:
+    """Tell whether dates in these units decode, as far as their range goes."""
+    found = _TIME_UNITS.match(units)
+    if found is None or found["unit"].lower() not in _TIME_WORDS:
+        return False
+    if calendar not in ("standard", "gregorian", "proleptic_gregorian") or minimum is None or maximum is None:
+        return True
+    year, month, day = (int(part) for part in re.findall(r"-?\d+", found["when"])[:3])
+    try:
+        start = date(year, abs(month), abs(day)).toordinal()
+    except ValueError:
+        return False
+    days = next(length for words, length in _UNIT_DAYS if found["unit"].lower() in words)
+    return _FIRST_DAY < start + float(minimum) * days and start + float(maximum) * days < _LAST_DAY
+
+
+_FIRST_DAY, _LAST_DAY = date(1678, 1, 1).toordinal(), date(2262, 1, 1).toordinal()
 
 
 # xarray turns a field with these units into a timedelta, and warns that this will change.

@@ -357,7 +357,7 @@ def _document(work: Treatment, prepared: Prepared, code: CodecCode, tally: _Tall
     array, choice = prepared.array, prepared.choice
     source = array.numpy_dtype()
     stored = choice.form.stored_dtype(source)
-    attributes = plain_attributes(work, array)
+    attributes = plain_attributes(work, array, tally.before)
     fill = fill_attribute(array.fill, stored) if choice.form.grid is None else None
     if array.fill is not None and fill is None:
         attributes["cdt_fill_value"] = jsonable(array.fill)
@@ -366,12 +366,25 @@ def _document(work: Treatment, prepared: Prepared, code: CodecCode, tally: _Tall
         attributes |= {"scale_factor": float(array.scale[0]), "add_offset": float(array.scale[1])}
     if choice.form.grid is not None:
         attributes["cdt_source_dtype"] = source.name
-    if source.kind == "M" and (words := _TIME_WORDS.get(np.datetime_data(source))):
-        attributes |= {"units": f"{words} since 1970-01-01", "calendar": "proleptic_gregorian"}
-    elif source.kind == "m" and (words := _TIME_WORDS.get(np.datetime_data(source))):
-        attributes |= {"units": words, "dtype": f"timedelta64[{np.datetime_data(source)[0]}]"}
+    attributes |= _time_attributes(source, tally.before)
     document = array_document(prepared.grid, stored, code, work.dimensions[array.name], attributes)
     work.tree.array(work.nodes[array.name], document)
+
+
+def _time_attributes(dtype: "np.dtype[Any]", seen: Statistics) -> dict[str, str]:
+    """Return the CF words for a datetime or timedelta field, none where xarray could not decode its range."""
+    if dtype.kind not in "mM":
+        return {}
+    unit, count = np.datetime_data(dtype)
+    words = _TIME_WORDS.get((unit, count))
+    own = {"cdt_source_dtype": str(dtype)}
+    if words is None:
+        return own
+    if dtype.kind == "m":
+        fits = unit in ("ns", "us", "ms", "s")
+        return own | ({"units": words, "dtype": f"timedelta64[{unit}]"} if fits else {})
+    said = {"units": f"{words} since 1970-01-01", "calendar": "proleptic_gregorian"}
+    return own if misread(said, seen.minimum, seen.maximum) else own | said
 
 
 _TIME_WORDS = {
@@ -385,12 +398,16 @@ _TIME_WORDS = {
 }
 
 
-def plain_attributes(work: Treatment, array: ArrayField) -> dict[str, Any]:
+def plain_attributes(work: Treatment, array: ArrayField, seen: Statistics) -> dict[str, Any]:
     """Return an array's own attributes as JSON, those that xarray would misread renamed, with a finding."""
     found = {str(k): jsonable(v) for k, v in array.attributes.items() if k not in DECODED}
     if array.units is not None and "units" not in found:
         found["units"] = array.units
-    for name in misread(found):
+    scale = (array.scale or (1.0, 0.0)) if seen.minimum is not None else None
+    ends = [seen.minimum, seen.maximum]
+    if scale is not None and seen.minimum is not None and seen.maximum is not None:
+        ends = sorted((seen.minimum * scale[0] + scale[1], seen.maximum * scale[0] + scale[1]))
+    for name in misread(found, *ends):
         found[f"cdt_source_{name}"] = found.pop(name)
         work.note_misread(array.name, name)
     original = array.name.rpartition("/")[2]
@@ -440,7 +457,7 @@ def _treat_text(work: Treatment, prepared: Prepared) -> FieldOutcome:
     masks.close()
     exact = len(distinct) <= _MOST_DISTINCT
     before = replace(tally.before, distinct=len(distinct) if exact else None, distinct_exact=exact)
-    attributes = plain_attributes(work, array)
+    attributes = plain_attributes(work, array, before)
     work.tree.array(node, array_document(grid, None, code, work.dimensions[array.name], attributes))
     if before.missing:
         document = array_document(grid, np.dtype(bool), code, work.dimensions[array.name], {"cdt_missing_of": node})

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..algorithms.observe import observe
-from ..algorithms.quantise import grid_for, power_of_two_step
+from ..algorithms.quantise import grid_for, grid_of_integers, power_of_two_step
 from ..algorithms.similarity import ks_distance, lattice_unit, spread, ssim
 from ..codecs import CODECS
 from ..codecs.bounded import EXACT, Form, restored, store
@@ -98,8 +98,11 @@ def bounded_form(
     """Return the packed form where all values are finite or missing in one way, else the rounded one, else None."""
     dtype = array.numpy_dtype()
     if dtype.kind in "iu":
-        step = 2 * int(bound) + 1
-        return Form("rounded", float(int(bound)), step=float(step)) if 1 < step <= np.iinfo(dtype).max else None
+        if statistics.minimum is None or statistics.maximum is None or native or array.scale is not None:
+            return None
+        hole = int(array.fill) if statistics.missing and array.fill is not None else None
+        grid = grid_of_integers(int(statistics.minimum), int(statistics.maximum), bound, hole)
+        return Form("packed", float(int(bound)), grid=grid) if grid else None
     infinite = statistics.positive_infinite + statistics.negative_infinite
     one_hole = statistics.missing == 0 or statistics.nan == 0
     plain = infinite == 0 and negative_zeros == 0 and one_hole and array.scale is None
