@@ -44,6 +44,7 @@ def delimited(head: bytes, name: str, *, complete: bool | None = None) -> Delimi
     if complete is None:
         complete = len(head) < 65536
     named = _plain_name(name).endswith(_TABLE_SUFFIXES)
+    tabular = named or _plain_name(name).endswith((".txt", ".data", ".dat"))
     best: tuple[tuple[float, int, bool], Delimited] | None = None
     for delimiter in DELIMITERS:
         preamble, body = _without_comments(text, delimiter)
@@ -51,8 +52,8 @@ def delimited(head: bytes, name: str, *, complete: bool | None = None) -> Delimi
             return None
         for quoting in (True, False) if delimiter == "\t" and '"' in body else (True,):
             widths = _widths(body, delimiter, complete=complete, quoting=quoting)
-            if not widths or max(widths) < 2:
-                continue
+            if not widths or max(widths) < 2 or (len(widths) < 2 and complete and not tabular):
+                continue  # one line alone agrees with nothing
             width = widths[0] if widths[0] > 1 else max(set(widths), key=widths.count)
             if delimiter == "\t" and len(widths) > 2 and set(widths[1:]) == {widths[0] + 1}:
                 width, widths = widths[1], widths[1:]  # R's write.table: the row names have no header

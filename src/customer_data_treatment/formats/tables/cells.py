@@ -21,7 +21,7 @@ TOKENS = (BARE, QUOTED, "NA", "NaN", "null", "?")
 _TOKEN_CELLS = pa.array([None, "", "NA", "NaN", "null", "?"], pa.string())
 _INFINITIES = ("inf", "Inf", "INF", "Infinity")
 _WORDS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
-_NUMBER = r"^-?(?:[0-9]\.?[0-9]*|[1-9][0-9]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_NUMBER = r"^-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d(:\d\d(?:\.(\d{1,9}))?)?(Z|\+00:00)?$")
 
 

@@ -176,7 +176,7 @@ def _read_start(source: ByteSource, raw: bytes, complete: bool, *, latin: bool) 
     begin = records[number - 1][1] if number else 0
     first = min(at + (end if header is not None else begin), len(text))
     following = next((len(c) for c, _ in records[number + 1 :] if c), len(cells))
-    shifted = header is not None and guess.columns == len(cells) + 1 == following
+    shifted = header is not None and guess.delimiter == "\t" and guess.columns == len(cells) + 1 == following
     with source.local_path().open("rb") as file:
         wrapper = layer_of(file.read(6))
     layout = Layout(

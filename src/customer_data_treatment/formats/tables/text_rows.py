@@ -8,6 +8,7 @@ A bare empty cell comes as null, a quoted one as "".
 import codecs
 import csv
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from ...errors import CustomerError
 from ..containers.gzip import open_plain
 
 _PIECE = 1 << 18
-_BLOCKS = (2 << 20, 16 << 20, 64 << 20)  # a row must fit into one block
+_BLOCKS = (1 << 20, 8 << 20, 64 << 20)  # a row must fit into one block
+_AHEAD = 3  # blocks in flight
 _TAIL = 1 << 16
 _LONGEST = (1 << 31) - 1
 
@@ -93,14 +95,13 @@ class PlainText:
         self._pending = False
         self._ended = False
         self.closed = False
+        self._gate = threading.Semaphore(_AHEAD)
         self.seen = Seen()
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
 
     def read(self, length: int = -1) -> bytes:
         """Return up to `length` bytes; fewer only at the end."""
+        if self.closed:
+            return b""
         parts, got = [self._held], len(self._held)
         while not self._ended and (length < 0 or got < length):
             piece = self._next()
@@ -111,6 +112,18 @@ class PlainText:
         self._held = whole[cut:]
         return whole[:cut]
 
+    def block(self, length: int) -> bytes:
+        """Return the next block, as pyarrow asks for it: it would read 32 ahead, so it has to wait.
+
+        Blocks that give no rows take their time (a second each) but stop nothing.
+        """
+        self._gate.acquire(timeout=1.0)
+        return self.read(length)
+
+    def block_used(self) -> None:
+        """Let one more block be read."""
+        self._gate.release()
+
     def is_empty(self) -> bool:
         """Tell whether nothing is left to read."""
         self._held = self.read(1) + self._held
@@ -119,6 +132,7 @@ class PlainText:
     def close(self) -> None:
         """Close the file."""
         self.closed = True
+        self._gate.release(64)
         self._file.close()
 
     def _next(self) -> bytes:
@@ -190,6 +204,7 @@ def text_batches(layout: Layout, seen: Seen | None = None) -> Iterator[pa.Record
         last: pa.RecordBatch | None = None
         with _arrow_errors(layout) as refused:
             for batch in _reader(stream, layout, refused):
+                stream.block_used()
                 if batch.num_rows:
                     last = batch
                     yield batch
@@ -219,7 +234,7 @@ def _reader(stream: PlainText, layout: Layout, refused: list[int]) -> Iterator[p
         return "error"
 
     yield from arrow_csv.open_csv(
-        pa.PythonFile(stream, mode="r"),
+        pa.PythonFile(_Blocks(stream), mode="r"),
         read_options=arrow_csv.ReadOptions(use_threads=False, block_size=layout.block, column_names=names),
         parse_options=arrow_csv.ParseOptions(
             delimiter=layout.delimiter,
@@ -354,6 +369,23 @@ def _lines_before(layout: Layout) -> int:
         text = codecs.getincrementaldecoder(layout.encoding)().decode(file.read(2 * layout.skip + 8))
     start = text.encode("utf-8", "surrogatepass")[: layout.skip]
     return start.count(b"\n") + start.count(b"\r") - start.count(b"\r\n")
+
+
+class _Blocks:
+    """A PlainText as pyarrow reads it."""
+
+    def __init__(self, stream: PlainText) -> None:
+        self._stream = stream
+        self.closed = False
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, length: int) -> bytes:
+        return self._stream.block(length)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class _Raw(io.RawIOBase):
