@@ -109,7 +109,7 @@ def _tiles(body: Mapping[str, Any], fields: list[Mapping[str, Any]]) -> list[Row
         (
             "Quality score",
             share(body.get("score")),
-            f"decided by {worst[0]}" if worst else "nothing assessed",
+            decided,
         ),
         (
             "Fidelity",
@@ -209,7 +209,7 @@ def _field(field: Mapping[str, Any], anchors: Mapping[str, str]) -> Row:
         "units": units or "",
         "role": field.get("role") or "",
         "form": "" if field.get("kind") == "table" else encoding.get("form") or "exact",
-        "within": "" if encoding.get("bound") is None else wording.quantity(encoding["bound"], units),
+        "within": "" if encoding.get("bound") is None else number(encoding["bound"], 3),
         "fidelity": share(field["fidelity"]["value"]) if field.get("fidelity") else "",
         "decoded": size(field["bytes_decoded"]) if field.get("bytes_decoded") is not None else "",
         "stored": size(field["bytes_stored"]) if field.get("bytes_stored") is not None else "",
