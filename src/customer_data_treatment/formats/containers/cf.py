@@ -19,40 +19,10 @@ _TIME_UNITS = re.compile(r"^\s*\w+\s+since\s", re.IGNORECASE)
 _NORTH = re.compile(r"^degrees?_?(north|n)$", re.IGNORECASE)
 _EAST = re.compile(r"^degrees?_?(east|e)$", re.IGNORECASE)
 _Y_NAMES = frozenset(
-    [
-        "y",
-        "lat",
-        "latitude",
-        "nav_lat",
-        "yc",
-        "rlat",
-        "south_north",
-        "northing",
-        "yspace",
-        "nj",
-        "ny",
-        "lines",
-        "rows",
-        "line",
-    ]
+    "y lat latitude nav_lat yc rlat south_north northing yspace nj ny lines rows line".split()  # noqa: SIM905 - words read better in a row
 )
 _X_NAMES = frozenset(
-    [
-        "x",
-        "lon",
-        "longitude",
-        "nav_lon",
-        "xc",
-        "rlon",
-        "west_east",
-        "easting",
-        "xspace",
-        "ni",
-        "nx",
-        "samples",
-        "columns",
-        "sample",
-    ]
+    "x lon longitude nav_lon xc rlon west_east easting xspace ni nx samples columns sample".split()  # noqa: SIM905 - words read better in a row
 )
 _Y_STANDARD = frozenset(("latitude", "projection_y_coordinate", "grid_latitude"))
 _X_STANDARD = frozenset(("longitude", "projection_x_coordinate", "grid_longitude"))

@@ -8,16 +8,7 @@ from h5py import h5, h5a, h5p, h5r, h5s, h5t
 
 # Attributes by which HDF5's dimension scales and the netCDF library speak to themselves.
 HOUSEKEEPING = frozenset(
-    [
-        "DIMENSION_LIST",
-        "REFERENCE_LIST",
-        "CLASS",
-        "NAME",
-        "_Netcdf4Dimid",
-        "_Netcdf4Coordinates",
-        "_NCProperties",
-        "_nc3_strict",
-    ]
+    "DIMENSION_LIST REFERENCE_LIST CLASS NAME _Netcdf4Dimid _Netcdf4Coordinates _NCProperties _nc3_strict".split()  # noqa: SIM905 - words read better in a row
 )
 _MOST_ITEMS = 1 << 16  # longer ones stay in the skeleton alone
 

@@ -28,8 +28,9 @@ def _record_type(dataset: Any, dtype: "np.dtype[Any]") -> Any:
     """Return the memory type of records: numpy's, but fixed text as the file types it."""
     kind = dataset.id.get_type()
     made = h5t.create(h5t.COMPOUND, dtype.itemsize)
+    fields: Any = dtype.fields
     for at, name in enumerate(dtype.names or ()):
-        member, offset = (dtype.fields or {})[name][:2]
+        member, offset = fields[name][:2]
         fixed = (member.subdtype or (member,))[0].kind == "S"
         made.insert(
             kind.get_member_name(at),

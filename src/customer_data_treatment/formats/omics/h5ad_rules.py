@@ -52,7 +52,7 @@ def rules(decoder: Hdf5Decoder) -> tuple[RuleCount, ...]:
                     _check_codes(f"{path}/{name}", group[name], _length(group["__categories"][name]), codes)
     for path in ("obs", "var"):
         _check_unique(path, file.get(path), names)
-    counted = (
+    counted: tuple[tuple[_Count, str, Dimension, RuleKind, str], ...] = (
         (aligned, "anndata-aligned", Dimension.CONSISTENCY, RuleKind.STRUCTURAL,
          "elements whose shape disagrees with obs and var"),
         (sparse, "anndata-sparse", Dimension.CONSISTENCY, RuleKind.STRUCTURAL,
@@ -62,7 +62,9 @@ def rules(decoder: Hdf5Decoder) -> tuple[RuleCount, ...]:
         (names, "anndata-unique-index", Dimension.CONSISTENCY, RuleKind.ADVISORY,
          "names of observations or variables that occur more than once"),
     )  # fmt: skip
-    return tuple(count.rule(*rest) for count, *rest in counted if count.scope)
+    return tuple(
+        c.rule(name, dimension, kind, message) for c, name, dimension, kind, message in counted if c.scope
+    )
 
 
 def _groups(decoder: Hdf5Decoder) -> Iterator[tuple[str, Any]]:

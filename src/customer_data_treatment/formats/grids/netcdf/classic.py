@@ -18,7 +18,7 @@ from ....ports import Box, ByteSource, RestoreSource
 from ....vocabulary import CustomerDataType, DataModalityType, Role, RuleKind, Severity
 from ....vocabulary import Dimension as Quality
 from ...containers import cf, raw
-from ...containers.boxes import flat_slabs
+from ...containers.boxes import flat_slabs, trailing
 from . import classic_header, layout
 from .classic_header import Header, Variable
 
@@ -72,7 +72,7 @@ class ClassicDecoder:
             for start in range(first, last, step):
                 count = min(step, last - start)
                 out[start - first : start - first + count] = self._span(variable, start, count, rest)[
-                    (..., *inner)
+                    trailing(inner)
                 ]
         else:
             for at in range(first, last):
@@ -282,8 +282,8 @@ def _write_records(
                 *(slice(0, n) for n in variable.shape[1:]),
             )
             offset = variable.begin - header.record_begin
-            stored = _stored(package, variable, box)
-            table[:, offset : offset + variable.size] = stored.reshape(count, -1).view(np.uint8)
+            values = _stored(package, variable, box)
+            table[:, offset : offset + variable.size] = values.reshape(count, -1).view(np.uint8)
         for begin, end in inner:
             piece = np.frombuffer(packed.take(count * (end - begin)), np.uint8)
             table[:, begin:end] = piece.reshape(count, end - begin)
