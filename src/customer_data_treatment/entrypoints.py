@@ -1,7 +1,6 @@
 """What foreign processes start: `python -m customer_data_treatment.entrypoints ROLE`.
 
-    decoder          the child of adapters.contained
-    worker REQUEST   the child of adapters.jobs
+`decoder` is the child of adapters.contained, `worker REQUEST` the child of adapters.jobs.
 """
 
 import sys

@@ -9,7 +9,7 @@ reads them at the door, where what is unknown, impossible or not built yet is re
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -94,7 +94,7 @@ class CustomerDataRequest:
 
     def __post_init__(self) -> None:
         """Bring every field into its one form; a list becomes a tuple, a word its enum member."""
-        kinds = {
+        kinds: dict[str, Callable[[str, Any], Any]] = {
             "request_id": _text,
             "customer_id": _text,
             "institution_name": _text,

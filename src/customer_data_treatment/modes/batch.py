@@ -42,11 +42,9 @@ def run(
 
     `treat` is the pipeline's own unless a test brings another.
     """
-    if treat is None:
-        from ..pipeline.treat import treat
     request = assignment.request
     options = options_of(assignment, federation_note)
-    summary = treat(assignment.source, assignment.target, options, surroundings)
+    summary = (treat or _pipelines_treat())(assignment.source, assignment.target, options, surroundings)
     return ProcessingResult(
         request_id=request.request_id,
         quality_score=summary.score,
@@ -64,6 +62,12 @@ def run(
         federation_note=federation_note,
         seconds=round(summary.seconds, 3),
     )
+
+
+def _pipelines_treat() -> "Treat":
+    from ..pipeline.treat import treat  # loads numpy and the codecs
+
+    return treat
 
 
 def options_of(assignment: Assignment, federation_note: str = "") -> TreatOptions:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..errors import CustomerError
 from ..ports import KeyRing
@@ -190,7 +190,7 @@ class SealedReader:
         """
         path = self._folder / _safe(relative)
         try:
-            file: IO[bytes] = path.open("rb", buffering=0)
+            file = path.open("rb", buffering=0)
         except OSError as error:
             raise _damaged(f"it cannot be opened: {error.strerror}", relative) from error
         key = self.keys.files.get(relative)
@@ -198,7 +198,7 @@ class SealedReader:
             if is_sealed(relative):
                 file.close()
                 raise _damaged("the manifest holds no key for it", relative)
-            return io.BufferedReader(file, _BUFFER)  # type: ignore[type-var]
+            return io.BufferedReader(file, _BUFFER)
         context = _context(self.keys.package_id, relative)
         return io.BufferedReader(encryption.DecryptingFile(file, key, context, where=relative), _BUFFER)
 
