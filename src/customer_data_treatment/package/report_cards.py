@@ -72,7 +72,9 @@ def _numeric(field: Mapping[str, Any], picture: FieldPicture) -> Row:
     units = field.get("units") or ""
     plots = []
     if picture.lines:
-        plots.append({"title": "In order", "svg": drawing.vouched(drawing.series(picture.lines, units))})
+        long = [extent for extent in field.get("shape") or () if extent > 1]
+        title = "In order" if len(long) < 2 else "Along its longest axis"
+        plots.append({"title": title, "svg": drawing.vouched(drawing.series(picture.lines, units))})
     if picture.before is not None and not (picture.lines and picture.monotone):
         plots.append({"title": "Distribution", "svg": drawing.vouched(drawing.distribution(picture, units))})
     if picture.errors is not None:

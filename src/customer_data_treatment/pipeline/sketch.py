@@ -87,7 +87,10 @@ class ArraySketch:
 
 
 def _axes_of(array: ArrayField) -> tuple[int, ...]:
-    """Return (rows, columns) of an image, (axis,) of a series, () where there is nothing to draw."""
+    """Return (rows, columns) of an image, (axis,) of a series, () where there is nothing to draw.
+
+    Stations by days are no image: of those one series is drawn.
+    """
     if array.dtype == "string" or array.numpy_dtype().kind not in "fiub" or not array.size:
         return ()
     long = [axis for axis, length in enumerate(array.shape) if length > 1]
@@ -98,7 +101,8 @@ def _axes_of(array: ArrayField) -> tuple[int, ...]:
     last = tuple(long[-2:])
     if len(last) == 2 and min(array.shape[axis] for axis in last) >= _SMALLEST:
         return last
-    return ()
+    longest = max(long, key=lambda axis: array.shape[axis], default=None)
+    return () if longest is None or array.shape[longest] < _SMALLEST else (longest,)
 
 
 class TableSketch:
