@@ -142,7 +142,8 @@ def test_boxes_tile_to_the_whole(made: Any) -> None:
         out = np.empty_like(values)
         for parts in product(*[list(zip(c, c[1:])) for c in cuts]):
             box = tuple(slice(a, b) for a, b in parts)
-            out[box] = decoder.read(field.name, box)
+            part = decoder.read(field.name, box)
+            out[box] = part if part.ndim else part[()]  # numpy puts a 0-d object array inside another
         assert same(out, values), field.name
     decoder.close()
 

@@ -49,7 +49,7 @@ class Hdf5Decoder:
         self._where = source.name
         self._rules = rules
         self._source = source
-        self._encoded: dict[str, int] = {}
+        self._counted: tuple[RuleCount, ...] | None = None
         self.file = hdf5.open_file(source)
         try:
             self.tree = hdf5.walk(self.file, source.name)
@@ -86,9 +86,11 @@ class Hdf5Decoder:
             yield from hdf5_skeleton.pack(self.tree, self.description.forms, name)
 
     def rules(self) -> tuple[RuleCount, ...]:
-        """Return what the format's own rules count."""
-        with hdf5.guarded(self._where):
-            return self._rules(self)
+        """Return what the format's own rules count; they read for themselves, once."""
+        if self._counted is None:
+            with hdf5.guarded(self._where):
+                self._counted = self._rules(self)
+        return self._counted
 
     def close(self) -> None:
         """Close the file."""
