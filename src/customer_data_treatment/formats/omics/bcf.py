@@ -271,7 +271,6 @@ def _samples(reader: _Reader, formats: int, samples: int, dictionary: Dictionary
     return [":".join(keys), *(":".join(cell) for cell in zip(*columns, strict=True))]
 
 
-
 def _genotypes(values: "np.ndarray[Any, Any]") -> list[str]:
     """Return genotypes as text, asking once a distinct one (VCF 4.5, 6.3.3)."""
     rows, inverse = np.unique(values, axis=0, return_inverse=True)

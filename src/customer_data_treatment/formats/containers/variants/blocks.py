@@ -128,9 +128,7 @@ def cut(block: Block, columns: int, where: str) -> Cells:
             _expect_columns(extra, 1, block.numbers, columns, where)
         return Cells(block.numbers, fixed, taken[8], taken[9], taken[9], 1, block.spaces, block.gaps)
     each = pc.split_pattern(taken[9], "\t")
-    _expect_columns(
-        pc.list_value_length(each).to_numpy(zero_copy_only=False), samples, block.numbers, columns, where
-    )
+    _expect_columns(pc.list_value_length(each).to_numpy(zero_copy_only=False), samples, block.numbers, columns, where)
     return Cells(block.numbers, fixed, taken[8], taken[9], each.values, samples, block.spaces, block.gaps)
 
 

@@ -119,9 +119,7 @@ class VariantDecoder:
 
     def _header_again(self, stream: BinaryIO) -> None:
         if read_header(stream, self._where).raw != self._header.raw:
-            raise CustomerError(
-                "the header changed between two readings", code="source-changed", where=self._where
-            )
+            raise CustomerError("the header changed between two readings", code="source-changed", where=self._where)
 
     def _guarded(self, block: Block) -> Parsed:
         try:

@@ -189,9 +189,7 @@ class FixedRules:
         self._tally.rows("filter-declared", undeclared, lines)
 
 
-def _running_reach(
-    ends: "np.ndarray[Any, Any]", codes: "np.ndarray[Any, Any]", before: int
-) -> "np.ndarray[Any, Any]":
+def _running_reach(ends: "np.ndarray[Any, Any]", codes: "np.ndarray[Any, Any]", before: int) -> "np.ndarray[Any, Any]":
     """Return, for each record, how far those before it on its CHROM reach."""
     reach = np.zeros(len(ends), np.int64)
     bounds = [0, *(np.flatnonzero(np.diff(codes) != 0) + 1).tolist(), len(ends)]

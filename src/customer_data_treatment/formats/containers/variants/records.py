@@ -26,9 +26,7 @@ class Parsed:
         position, wrong = cast(fixed[1], "int64")
         if wrong.any() or position.null_count:
             line = int(cells.numbers[int(np.argmax(wrong))])
-            raise CustomerError(
-                "POS is not a whole number", code="corrupt", where=f"{where}, line {line}, column POS"
-            )
+            raise CustomerError("POS is not a whole number", code="corrupt", where=f"{where}, line {line}, column POS")
         quality, self.bad_quality = cast(present(fixed[5]), layout.quality)
         self.tokens = infos.tokenise(fixed[7])
         self.info = infos.build(self.tokens, layout, cells.rows)
@@ -156,9 +154,7 @@ def _samples(column: dict[str, pa.Array], layout: Layout, rows: int) -> pa.Strin
     return pc.coalesce(raw, pa.concat_arrays(texts).take(pa.array(back)))
 
 
-def _group(
-    column: dict[str, pa.Array], keys: list[str], where: "np.ndarray[Any, Any]", count: int
-) -> pa.StringArray:
+def _group(column: dict[str, pa.Array], keys: list[str], where: "np.ndarray[Any, Any]", count: int) -> pa.StringArray:
     chosen = pa.array(where)
     carried = _carried(column, chosen, len(keys), count)
     parts = []
@@ -173,9 +169,7 @@ def _group(
     return pc.binary_join(pa.ListArray.from_arrays(offsets, cells), "\t")
 
 
-def _carried(
-    column: dict[str, pa.Array], chosen: pa.Array, full: int, count: int
-) -> "np.ndarray[Any, Any] | None":
+def _carried(column: dict[str, pa.Array], chosen: pa.Array, full: int, count: int) -> "np.ndarray[Any, Any] | None":
     """Return how many fields each cell carries, None where all carry all."""
     if PRESENT not in column:
         return None

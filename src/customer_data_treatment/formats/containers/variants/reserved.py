@@ -44,11 +44,7 @@ def _table(text: str) -> Reserved:
 
 
 INFO: Mapping[str, Reserved] = MappingProxyType(
-    dict(
-        zip(
-            VERSIONS, map(_table, (_INFO_42, _INFO_42, _INFO_42, _INFO_43, _INFO_44, _INFO_44)), strict=True
-        )
-    )
+    dict(zip(VERSIONS, map(_table, (_INFO_42, _INFO_42, _INFO_42, _INFO_43, _INFO_44, _INFO_44)), strict=True))
 )
 FORMAT: Mapping[str, Reserved] = MappingProxyType(
     dict(

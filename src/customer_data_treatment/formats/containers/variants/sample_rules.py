@@ -193,9 +193,7 @@ def _allele_counts(found: Genotypes, most: int, samples: int) -> "np.ndarray[Any
         for part in re.split(r"[/|]", text):
             if part.isascii() and part.isdigit() and len(part) < 10 and 1 <= int(part) <= most:
                 each[at, int(part) - 1] += 1
-    return np.stack(
-        [each[:, allele][found.codes].reshape(-1, samples).sum(axis=1) for allele in range(most)], axis=1
-    )
+    return np.stack([each[:, allele][found.codes].reshape(-1, samples).sum(axis=1) for allele in range(most)], axis=1)
 
 
 def check_counts(parsed: Parsed, counted: Counted | None, tally: Tally) -> None:

@@ -52,9 +52,7 @@ def cast(items: pa.StringArray, kind: str) -> "tuple[pa.Array, np.ndarray[Any, A
     return _carefully(items, target, integral)
 
 
-def _carefully(
-    items: pa.StringArray, target: pa.DataType, integral: bool
-) -> "tuple[pa.Array, np.ndarray[Any, Any]]":
+def _carefully(items: pa.StringArray, target: pa.DataType, integral: bool) -> "tuple[pa.Array, np.ndarray[Any, Any]]":
     good = pc.match_substring_regex(items, INTEGER if integral else FLOAT)
     cleaned = pc.if_else(good, items, pa.scalar(None, pa.string()))
     if integral:
@@ -83,9 +81,7 @@ def _any_infinite(values: pa.Array) -> bool:
     return bool(pc.any(pc.is_inf(values)).as_py())
 
 
-def convert(
-    texts: pa.StringArray, kind: str, vector: bool
-) -> "tuple[pa.Array, np.ndarray[Any, Any]]":
+def convert(texts: pa.StringArray, kind: str, vector: bool) -> "tuple[pa.Array, np.ndarray[Any, Any]]":
     """Return a column of `kind` (lists where `vector`), and a mask of texts that it cannot hold.
 
     A lone dot is null; a dot within a list is a null element.
