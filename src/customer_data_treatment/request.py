@@ -72,7 +72,8 @@ class CustomerDataRequest:
     `data_path` is a file, or a folder that is one dataset. `data_type`, `modality_types` and
     `estimated_size_tb` (10^12 bytes) are hints: a mismatch is a finding. `output_location` is where the package goes,
     CDT_HOME/packages/REQUEST_ID unless told otherwise. `participating_institutions` names the sites
-    of a federated request; none or one means that the data is treated where it lies.
+    of a federated request; none or one means that the data is treated where it lies. `metadata`,
+    `schema_path` and `checksums_path` are what the command line takes as --metadata, --schema, --checksums.
 
     Enums may be given by their word ("federated"). Raise CustomerError (wrong-usage) for a value of
     another kind than the field's.
@@ -91,6 +92,9 @@ class CustomerDataRequest:
     quality_requirements: Mapping[str, Any] = field(default_factory=dict)
     output_location: Path | None = None
     participating_institutions: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    schema_path: Path | None = None
+    checksums_path: Path | None = None
 
     def __post_init__(self) -> None:
         """Bring every field into its one form; a list becomes a tuple, a word its enum member."""
@@ -106,7 +110,10 @@ class CustomerDataRequest:
             "estimated_size_tb": lambda name, value: None if value is None else _amount(name, value, open_below=False),
             "privacy_requirements": _mapping,
             "quality_requirements": _mapping,
-            "output_location": lambda name, value: None if value is None else _path(name, value),
+            "metadata": _mapping,
+            "output_location": _path_or_none,
+            "schema_path": _path_or_none,
+            "checksums_path": _path_or_none,
             "participating_institutions": lambda name, value: tuple(_text(name, v) for v in _items(name, value)),
         }
         for item in fields(self):
@@ -318,6 +325,10 @@ def _path(name: str, value: Any) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\x00" in str(value):
         raise _wrong(name, "it is a path")
     return Path(value)
+
+
+def _path_or_none(name: str, value: Any) -> Path | None:
+    return None if value is None else _path(name, value)
 
 
 def _items(name: str, value: Any) -> tuple[Any, ...]:

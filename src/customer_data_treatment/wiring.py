@@ -1,6 +1,7 @@
 """The one place where adapters are chosen for the promised Python API and for its workers."""
 
 import contextlib
+import json
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from .adapters.files import LocalSource
 from .adapters.job_store import Job, JobStore
 from .adapters.jobs import LocalJobs, own_name, worker_command
 from .errors import CdtError, InternalFault
-from .request import ProcessingResult
+from .request import CustomerDataRequest, ProcessingResult
 from .service.orchestrator import Orchestrator
 from .settings import Settings, load_settings, state_folder
 from .vocabulary import ProcessingMode
@@ -78,10 +79,23 @@ def _carry_out(job: Job, store: JobStore) -> ProcessingResult:
         settings=job.settings,
         source=LocalSource(request.data_path),
         target=request.output_location,
+        metadata=_metadata_file(request, store.folder),
         again=job.attempt > 1,
     )
     progress = StoredProgress(store, request.request_id)
     return modes[request.processing_mode](assignment, surroundings(progress))
+
+
+def _metadata_file(request: CustomerDataRequest, folder: Path) -> Path | None:
+    """Write what the request says of its dataset as --metadata reads it; None where it says nothing."""
+    said = dict(request.metadata)
+    if request.institution_name:
+        said.setdefault("institution", request.institution_name)
+    if not said:
+        return None
+    path = folder / f"{request.request_id}.metadata.json"
+    path.write_text(json.dumps(said), "utf-8")
+    return path
 
 
 class StoredProgress:

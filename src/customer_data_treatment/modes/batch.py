@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 class Assignment:
     """One request with everything it was given: its source opened, its target chosen.
 
-    `again` says that an earlier attempt may have left a package at the target.
+    `metadata` is a file as --metadata takes it. `again` says that an earlier attempt may have left a package at the target.
     """
 
     request: CustomerDataRequest
     settings: Settings
     source: ByteSource
     target: Path
+    metadata: Path | None = None
     again: bool = False
 
 
@@ -85,6 +86,9 @@ def options_of(assignment: Assignment, federation_note: str = "") -> TreatOption
     asked = TreatOptions(
         bounds=(BoundRequest("auto"),) if terms.shrink else (),
         modality=declared[0] if len(declared) == 1 and declared[0] is not DataModalityType.GENERAL else None,
+        schema=request.schema_path,
+        checksums=request.checksums_path,
+        metadata=assignment.metadata,
         seal=bool(terms.seal),
         workers=_processors(),
         overwrite=assignment.again,

@@ -81,7 +81,13 @@ class Orchestrator:
     def _located(self, request: CustomerDataRequest) -> CustomerDataRequest:
         """Return the request with absolute paths: its worker may run elsewhere."""
         target = request.output_location or self._packages / request.request_id
-        located = replace(request, data_path=request.data_path.absolute(), output_location=target.absolute())
+        located = replace(
+            request,
+            data_path=request.data_path.absolute(),
+            output_location=target.absolute(),
+            schema_path=request.schema_path and request.schema_path.absolute(),
+            checksums_path=request.checksums_path and request.checksums_path.absolute(),
+        )
         encode(located)  # what cannot be stored is refused here, not in the store
         return located
 
