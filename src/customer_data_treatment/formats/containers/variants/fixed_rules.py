@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -193,7 +194,7 @@ def _running_reach(ends: "np.ndarray[Any, Any]", codes: "np.ndarray[Any, Any]", 
     """Return, for each record, how far those before it on its CHROM reach."""
     reach = np.zeros(len(ends), np.int64)
     bounds = [0, *(np.flatnonzero(np.diff(codes) != 0) + 1).tolist(), len(ends)]
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         first = before if start == 0 else 0
         reach[start] = first
         if stop - start > 1:

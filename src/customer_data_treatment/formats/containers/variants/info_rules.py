@@ -1,6 +1,7 @@
 """The rules of INFO (VCF 4.5, 1.6.1 item 8), key by key over a block."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from .typed import as_bool, convert, present
 _KEY_43 = re.compile(r"[A-Za-z_][0-9A-Za-z_.]*|1000G")
 _KEY = re.compile(r"[^\s;=,]+")
 _CIGAR = r"^([0-9]+[MIDNSHPX=])+(,([0-9]+[MIDNSHPX=])+)*$"
+_COLUMN_KINDS = {"Integer": "int64", "Float": "float64"}
 _INT32_LOW = -(2**31) + 8  # the eight lowest are reserved by BCF (VCF 4.3, 1.3)
 
 
@@ -56,23 +58,45 @@ def _genotypes(n: "np.ndarray[Any, Any]", ploidy: Any) -> "np.ndarray[Any, Any]"
     return out
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A key as a block uses it: what is declared of it, its texts, and of each text the record's alternates.
+
+    `off` marks the texts that are not of the declared Type, None where no typed column told yet.
+    """
+
+    definition: Definition
+    texts: pa.StringArray
+    alts: "np.ndarray[Any, Any]"
+    off: "np.ndarray[Any, Any] | None"
+
+    def off_type(self) -> "np.ndarray[Any, Any]":
+        """Return a mask of texts of which some value is not of the declared Type."""
+        if self.off is not None:
+            return self.off.copy()
+        kind = _COLUMN_KINDS.get(self.definition.kind)
+        if kind is None:
+            return np.zeros(len(self.texts), bool)
+        return convert(self.texts, kind, True)[1]
+
+
 def check_info(parsed: Parsed, header: Header, tally: Tally) -> None:
     """Count one block's INFO rules."""
-    tokens, lines = parsed.tokens, parsed.cells.numbers
+    tokens = parsed.tokens
     alts = alleles(parsed.cells.fixed[4])
-    groups = tokens.of_key
     _syntax(parsed, header, tally)
-    for key, places in groups.items():
+    for key, places in tokens.of_key.items():
         if not len(places):
             continue
         definition = header.info_of(key)
         rows = tokens.rows[places]
-        texts = tokens.values.take(pa.array(places))
         held = type_held(definition.kind, parsed.kinds.get(key, "text"))
-        known = parsed.info.bad[places] if held else None
-        _declared(definition, texts, rows, alts, lines, known, tally)
+        use = Use(
+            definition, tokens.values.take(pa.array(places)), alts[rows], parsed.info.bad[places] if held else None
+        )
+        _declared(use, parsed.cells.numbers[rows], tally)
         if key in reserved.INFO[header.version]:
-            _ranges(key, definition, texts, rows, parsed, tally)
+            _ranges(use, rows, parsed, tally)
 
 
 def type_held(declared: str, kind: str) -> bool:
@@ -106,13 +130,6 @@ def value_counts(texts: pa.StringArray) -> "np.ndarray[Any, Any]":
     return counts
 
 
-def off_type(texts: pa.StringArray, kind: str) -> "np.ndarray[Any, Any]":
-    """Return a mask of texts of which some value is not of the declared Type."""
-    if kind in ("Integer", "Float"):
-        return convert(texts, "int64" if kind == "Integer" else "float64", True)[1]
-    return np.zeros(len(texts), bool)
-
-
 def lone_text(definition: Definition) -> bool:
     """Tell whether a key has one text: a comma in it is then over-long text, not a second value."""
     return definition.kind in ("Character", "String") and definition.number == "1"
@@ -132,69 +149,55 @@ def beyond_32_bits(texts: pa.StringArray) -> "np.ndarray[Any, Any]":
     if pc.max(pc.binary_length(texts)).as_py() in (None, *range(10)):
         return np.zeros(len(texts), bool)
     lists = convert(texts, "int64", True)[0]
-    outside = pc.or_(pc.greater(lists.values, 2**31 - 1), pc.less(lists.values, _INT32_LOW))
-    hit = np.flatnonzero(as_bool(outside))
-    bad = np.zeros(len(texts), bool)
-    bad[np.searchsorted(lists.offsets.to_numpy(zero_copy_only=False), hit, side="right") - 1] = True
-    return bad
+    return rows_with(lists, pc.or_(pc.greater(lists.values, 2**31 - 1), pc.less(lists.values, _INT32_LOW)))
 
 
-def _declared(
-    definition: Definition,
-    texts: pa.StringArray,
-    rows: "np.ndarray[Any, Any]",
-    alts: "np.ndarray[Any, Any]",
-    lines: "np.ndarray[Any, Any]",
-    known: "np.ndarray[Any, Any] | None",
-    tally: Tally,
-) -> None:
-    column, at = f"INFO/{definition.key}", lines[rows]
-    if definition.kind == "Flag":
+def _declared(use: Use, lines: "np.ndarray[Any, Any]", tally: Tally) -> None:
+    definition, texts = use.definition, use.texts
+    column, kind = f"INFO/{definition.key}", definition.kind
+    if kind == "Flag":
         odd = as_bool(pc.and_(pc.is_valid(texts), pc.invert(pc.is_in(texts, pa.array(["0", "1"])))))
-        tally.rows("info-type", odd, at, column)
+        tally.rows("info-type", odd, lines, column)
         return
-    bare = as_bool(pc.is_null(texts))
-    if definition.kind != "*":
-        wrong = off_type(present(texts), definition.kind) if known is None else known
-        tally.rows("info-type", wrong | bare, at, column)
-        if definition.kind in ("Character", "String"):
-            tally.rows("info-text", over_long(texts, definition), at, column)
-        if definition.kind == "Integer":
-            tally.rows("info-integer", beyond_32_bits(texts), at, column)
+    textual = kind in ("Character", "String")
+    if kind != "*":
+        tally.rows("info-type", use.off_type() | as_bool(pc.is_null(texts)), lines, column)
+    if textual:
+        tally.rows("info-text", over_long(texts, definition), lines, column)
+    if kind == "Integer":
+        tally.rows("info-integer", beyond_32_bits(texts), lines, column)
     loose = lone_text(definition) or definition.number == "0"
-    span = None if loose else expected(definition.number, alts[rows], None)
+    span = None if loose else expected(definition.number, use.alts, None)
     if span is not None:
         counts = value_counts(texts)
-        rule = "info-text" if definition.kind in ("Character", "String") else "info-number"
-        tally.rows(rule, (counts > 0) & ((counts < span[0]) | (counts > span[1])), at, column)
+        wrong = (counts > 0) & ((counts < span[0]) | (counts > span[1]))
+        tally.rows("info-text" if textual else "info-number", wrong, lines, column)
 
 
-def _ranges(
-    key: str,
-    definition: Definition,
-    texts: pa.StringArray,
-    rows: "np.ndarray[Any, Any]",
-    parsed: Parsed,
-    tally: Tally,
-) -> None:
+def rows_with(lists: pa.ListArray, odd: pa.Array) -> "np.ndarray[Any, Any]":
+    """Return a mask of the lists that hold an element marked in `odd`."""
+    mask = np.zeros(len(lists), bool)
+    hits = np.flatnonzero(as_bool(odd))
+    mask[np.searchsorted(lists.offsets.to_numpy(zero_copy_only=False), hits, side="right") - 1] = True
+    return mask
+
+
+def _ranges(use: Use, rows: "np.ndarray[Any, Any]", parsed: Parsed, tally: Tally) -> None:
+    key, texts, kind = use.definition.key, use.texts, use.definition.kind
     lines, column = parsed.cells.numbers[rows], f"INFO/{key}"
+    odd: np.ndarray[Any, Any] | None = None
     if key == "CIGAR":
-        odd = pc.invert(pc.match_substring_regex(present(texts), _CIGAR))
-        tally.rows("info-range", as_bool(odd), lines, column)
+        odd = as_bool(pc.invert(pc.match_substring_regex(present(texts), _CIGAR)))
     elif key == "AA":
-        odd = pc.match_substring_regex(texts, r"[,;=]")
-        tally.rows("info-range", as_bool(odd), lines, column)
+        odd = as_bool(pc.match_substring_regex(texts, r"[,;=]"))
     elif key == "SVTYPE":
-        odd = pc.invert(pc.is_in(texts, pa.array(sorted(reserved.SV_TYPES))))
-        tally.rows("info-range", as_bool(odd), lines, column)
-    elif key == "AF" or (definition.kind == "Integer" and key not in reserved.SIGNED):
+        odd = as_bool(pc.invert(pc.is_in(texts, pa.array(sorted(reserved.SV_TYPES)))))
+    elif key == "AF" or (kind == "Integer" and key not in reserved.SIGNED):
         lists = convert(texts, "float64", True)[0]
         low = pc.less(lists.values, 0)
-        odd = pc.or_(low, pc.greater(lists.values, 1)) if key == "AF" else low
-        hit = np.flatnonzero(as_bool(odd))
-        bad = np.zeros(len(texts), bool)
-        bad[np.searchsorted(lists.offsets.to_numpy(zero_copy_only=False), hit, side="right") - 1] = True
-        tally.rows("info-range", bad, lines, column)
+        odd = rows_with(lists, pc.or_(low, pc.greater(lists.values, 1)) if key == "AF" else low)
+    if odd is not None:
+        tally.rows("info-range", odd, lines, column)
     if key == "END":
         ends = convert(texts, "int64", False)[0]
         position = parsed.columns["POS"].take(pa.array(rows))

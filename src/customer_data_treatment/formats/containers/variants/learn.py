@@ -41,7 +41,7 @@ def learn(header: Header, first: Cells | None, *, whole: bool, narrow: bool, crl
     if not whole:
         info += _unseen(info, [key_column(d, section="INFO", narrow=narrow) for d in header.info.values()])
         formats += _unseen(formats, [key_column(d, section="FORMAT", narrow=narrow) for d in header.formats.values()])
-    layout = Layout(
+    return Layout(
         info=tuple(info),
         format=tuple(formats) if len(header.columns) > 9 else (),
         extras=_EXTRAS if len(header.columns) > 9 else _EXTRAS[:3],
@@ -51,7 +51,6 @@ def learn(header: Header, first: Cells | None, *, whole: bool, narrow: bool, crl
         crlf=crlf,
         bgzf=bgzf,
     )
-    return layout
 
 
 def _unseen(seen: list[KeyColumn], declared: list[KeyColumn]) -> list[KeyColumn]:

@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 from . import reserved
 from .header import Definition, Header
 from .info_rules import (
+    Use,
     alleles,
     beyond_32_bits,
     expected,
     lone_text,
-    off_type,
     over_long,
+    rows_with,
     type_held,
     value_counts,
 )
@@ -43,7 +44,7 @@ class Genotypes:
     """The genotypes of a group: code of each cell's text (-1: absent), and facts of each code."""
 
     codes: "np.ndarray[Any, Any]"
-    ploidy: "np.ndarray[Any, Any]"
+    ploidy: "np.ndarray[Any, Any]"  # 0 where a lone dot leaves it open, 2 where GT is absent
     highest: "np.ndarray[Any, Any]"  # highest allele number named, -1 for none
     malformed: "np.ndarray[Any, Any]"
     called: "np.ndarray[Any, Any]"  # alleles that are not dots
@@ -69,7 +70,7 @@ def genotypes(texts: pa.StringArray, version: str) -> Genotypes:
     numbers = [[int(p) for p in part if p.isascii() and p.isdigit() and len(p) < 10] for part in parts]
     return Genotypes(
         codes,
-        np.array([len(part) for part in parts] + [2], np.int64),
+        np.array([0 if text == "." else len(part) for text, part in zip(distinct, parts, strict=True)] + [2], np.int64),
         np.array([max(named, default=-1) for named in numbers] + [-1], np.int64),
         np.array([not pattern.fullmatch(text) for text in distinct] + [False], bool),
         np.array([len(named) for named in numbers] + [0], np.int64),
@@ -98,14 +99,14 @@ def check_samples(parsed: Parsed, header: Header, tally: Tally) -> Counted | Non
             counted.total[group.rows] = found.called[found.codes].reshape(len(lines), -1).sum(axis=1)
             counted.alleles[group.rows] = _allele_counts(found, most, cells.samples)
         for k, key in enumerate(group.keys):
-            definition = header.format_of(key)
-            if key != "GT":
-                known = None
-                if type_held(definition.kind, parsed.sample_kinds.get(key, "text")):
-                    known = parsed.samples.bad.get((number, k), np.zeros(len(lines) * cells.samples, bool))
-                per_cell = np.repeat(alts[group.rows], cells.samples)
-                _declared(definition, group.texts[k], per_cell, ploidy, lines, known, tally)
-            if key in reserved.FORMAT[header.version] and key != "GT":
+            if key == "GT":
+                continue
+            definition, off = header.format_of(key), None
+            if type_held(definition.kind, parsed.sample_kinds.get(key, "text")):
+                off = parsed.samples.bad.get((number, k), np.zeros(len(lines) * cells.samples, bool))
+            use = Use(definition, group.texts[k], np.repeat(alts[group.rows], cells.samples), off)
+            _declared(use, ploidy, lines, tally)
+            if key in reserved.FORMAT[header.version]:
                 _ranges(definition, group.texts[k], lines, cells.samples, tally)
     return counted
 
@@ -141,34 +142,25 @@ def _genotype(
     _cells("genotype-reference", (highest == 1) & (alts == 0)[:, None], lines, "GT", tally)
 
 
-def _declared(
-    definition: Definition,
-    texts: pa.StringArray,
-    alts: "np.ndarray[Any, Any]",
-    ploidy: Any,
-    lines: "np.ndarray[Any, Any]",
-    known: "np.ndarray[Any, Any] | None",
-    tally: Tally,
-) -> None:
-    shape = (len(lines), -1)
-    given = present(texts)
-    if definition.kind != "*":
-        wrong = off_type(given, definition.kind) if known is None else known.copy()
-        if definition.kind in ("Character", "String"):
-            long = over_long(given, definition)
-            _cells("sample-text", long.reshape(shape), lines, definition.key, tally)
-        if definition.kind in ("Integer", "Float"):
-            wrong &= ~as_bool(pc.equal(texts, ""))  # zero-length lists (VCF 4.5, local alleles)
+def _declared(use: Use, ploidy: Any, lines: "np.ndarray[Any, Any]", tally: Tally) -> None:
+    definition, shape = use.definition, (len(lines), -1)
+    kind, empty = definition.kind, as_bool(pc.equal(use.texts, ""))
+    textual = kind in ("Character", "String")
+    given = present(use.texts)
+    if kind != "*":
+        wrong = use.off_type()
+        if not textual:
+            wrong &= ~empty  # zero-length lists (VCF 4.5, local alleles)
         _cells("sample-type", wrong.reshape(shape), lines, definition.key, tally)
-        if definition.kind == "Integer":
-            _cells("info-integer", beyond_32_bits(given).reshape(shape), lines, definition.key, tally)
-    span = None if lone_text(definition) else expected(definition.number, alts, ploidy)
+    if textual:
+        _cells("sample-text", over_long(given, definition).reshape(shape), lines, definition.key, tally)
+    if kind == "Integer":
+        _cells("info-integer", beyond_32_bits(given).reshape(shape), lines, definition.key, tally)
+    span = None if lone_text(definition) else expected(definition.number, use.alts, ploidy)
     if span is not None:
-        counts = value_counts(texts)
-        counts[as_bool(pc.equal(texts, ""))] = -1
-        bad = (counts > 0) & ((counts < span[0]) | (counts > span[1]))
-        rule = "sample-text" if definition.kind in ("Character", "String") else "sample-number"
-        _cells(rule, bad.reshape(shape), lines, definition.key, tally)
+        counts = value_counts(use.texts)
+        bad = (counts > 0) & ((counts < span[0]) | (counts > span[1])) & ~empty & (np.asarray(ploidy) > 0)
+        _cells("sample-text" if textual else "sample-number", bad.reshape(shape), lines, definition.key, tally)
 
 
 def _ranges(
@@ -180,10 +172,7 @@ def _ranges(
     odd = pc.less(lists.values, 0)
     if definition.key in _PROBABILITIES:
         odd = pc.or_(odd, pc.greater(lists.values, 1))
-    hit = np.flatnonzero(as_bool(odd))
-    bad = np.zeros(len(texts), bool)
-    bad[np.searchsorted(lists.offsets.to_numpy(zero_copy_only=False), hit, side="right") - 1] = True
-    _cells("sample-range", bad.reshape(len(lines), samples), lines, definition.key, tally)
+    _cells("sample-range", rows_with(lists, odd).reshape(len(lines), samples), lines, definition.key, tally)
 
 
 def _allele_counts(found: Genotypes, most: int, samples: int) -> "np.ndarray[Any, Any]":
