@@ -8,6 +8,7 @@ failed with what is known of its end. Nothing waits in memory: any process may a
 
 import os
 import signal
+import site
 import sqlite3
 import sys
 import time
@@ -139,13 +140,12 @@ def _spawn(command: tuple[str, ...], log: Path) -> int:
     posix_spawn, not subprocess: no object that must be waited for, and nothing but the three standard files
     is inherited.
     """
-    package_root = str(Path(__file__).resolve().parents[2])
-    paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "CDT_HOME": str(log.parent.parent.absolute()),
-    }
+    environment = {**os.environ, "CDT_HOME": str(log.parent.parent.absolute())}
+    root = str(Path(__file__).resolve().parents[2])
+    if root not in (*site.getsitepackages(), site.getusersitepackages()):
+        # A checkout that is merely on our path; an installed package is found anyway, and its folder must
+        # not come before the standard library.
+        environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     files = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
