@@ -78,6 +78,13 @@ def test_a_few_bright_outliers_do_not_flatten_the_rest() -> None:
     assert max(picture.before.counts) < 0.2 * values.size
 
 
+def test_the_largest_value_lies_in_the_last_bar() -> None:
+    picture = picture_of(np.linspace(0.0, 1.0, 1_001), np.linspace(0.0, 1.0, 1_001) + 0.5, 0.5)
+    assert picture.before is not None and picture.errors is not None
+    assert (picture.before.low, picture.before.high, picture.before.above) == (0.0, 1.0, 0)
+    assert picture.errors.counts[-1] == 1_001 and picture.errors.above == 0
+
+
 def test_a_constant_field_has_one_bar() -> None:
     picture = picture_of(np.full(10, 3.5), np.full(10, 3.5), None)
     assert picture.before is not None and picture.before.counts == (10,)
@@ -161,6 +168,17 @@ def test_the_map_of_missing_cells_is_the_same_under_any_batches(parts: list[list
     assert as_given == again
     assert as_given.missing == (int(flags.sum()), int(other.sum()))  # type: ignore[attr-defined]
     assert as_given.rows == flags.size and len(as_given.shares[0]) <= 96  # type: ignore[attr-defined]
+
+
+def test_the_map_of_a_long_table_counts_every_block() -> None:
+    flags = np.random.default_rng(17).random(5_000) < 0.3
+    gathered = MissingMap(("a",))
+    for at in range(0, 5_000, 77):
+        gathered.observe((flags[at : at + 77],), flags[at : at + 77].size)
+    picture = gathered.picture()
+    blocks = [flags[at : at + 64] for at in range(0, 5_000, 64)]  # 64 is the first power of two with <= 96 blocks
+    assert picture.missing == (int(flags.sum()),)
+    assert picture.shares == (tuple(float(block.mean()) for block in blocks),)
 
 
 def test_categories_are_the_most_frequent_first_and_the_rest_together() -> None:
