@@ -79,9 +79,9 @@ def test_a_few_bright_outliers_do_not_flatten_the_rest() -> None:
 
 
 def test_the_largest_value_lies_in_the_last_bar() -> None:
-    picture = picture_of(np.linspace(0.0, 1.0, 1_001), np.linspace(0.0, 1.0, 1_001) + 0.5, 0.5)
+    picture = picture_of(np.arange(1_001.0), np.arange(1_001.0) + 0.5, 0.5)
     assert picture.before is not None and picture.errors is not None
-    assert (picture.before.low, picture.before.high, picture.before.above) == (0.0, 1.0, 0)
+    assert (picture.before.low, picture.before.high, picture.before.above) == (0.0, 1000.0, 0)
     assert picture.errors.counts[-1] == 1_001 and picture.errors.above == 0
 
 
