@@ -48,6 +48,8 @@ def open_decoder(facts: FormatFacts, source: ByteSource) -> Decoder:
     if facts.contained:
         return open_contained(facts, source)
     code: FormatCode = load(all_formats(), facts.name)
+    if code.contain is not None and code.contain(source):
+        return open_contained(facts, source)
     return code.open(source)
 
 

@@ -41,10 +41,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class FormatCode:
-    """The functions of a format; `write` is None where no writer exists."""
+    """The functions of a format; `write` is None where no writer exists.
+
+    `contain` tells the sources whose reader can abort the interpreter, where only some of a format's do.
+    """
 
     open: "Callable[[ByteSource], Decoder]"
     write: "Callable[[RestoreSource, Path], None] | None" = None
+    contain: "Callable[[ByteSource], bool] | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,17 @@ def test_compressed_images_decode_and_restore_as_astropy_reads_them(kind: str, t
             assert {c.keyword: c.value for c in one.header.cards} == {c.keyword: c.value for c in other.header.cards}
 
 
+def test_only_files_with_compressed_images_need_a_child(tmp_path: Path) -> None:
+    plain = rich.make(tmp_path)
+    tiles = tmp_path / "c.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.ones((9, 9), "i2"))]).writeto(tiles)
+    assert FITS.contain is not None
+    assert not FITS.contain(LocalSource(plain))
+    assert FITS.contain(LocalSource(tiles))
+    tiles.write_bytes(tiles.read_bytes()[:3000])
+    assert not FITS.contain(LocalSource(tiles))
+
+
 def test_a_gzipped_file_reads_the_same_and_comes_back_gzipped(tmp_path: Path) -> None:
     path = rich.make(tmp_path)
     packed = tmp_path / "rich.fits.gz"

@@ -1,6 +1,5 @@
 """Reads a FITS file: facts first, then boxes of images and batches of rows."""
 
-import mmap
 import os
 import tempfile
 from collections.abc import Iterator
@@ -83,7 +82,7 @@ class FitsDecoder:
                     self._hdus = fits.open(
                         self._file,
                         mode="readonly",
-                        memmap=True,
+                        memmap=False,
                         do_not_scale_image_data=True,
                     )
                 return self._hdus[index]
@@ -185,9 +184,6 @@ class FitsDecoder:
             values = np.ascontiguousarray(hdu.section[box], dtype=dtype)
         except Exception as error:  # astropy and its C codecs raise anything on damaged tiles
             raise self._undecodable(unit.index, error) from error
-        mapped = getattr(self._hdus._file, "_mmap", None)  # mapped pages count as ours: let them go
-        if mapped is not None:
-            mapped.madvise(mmap.MADV_DONTNEED)
         if values.shape != shape:
             raise self._undecodable(unit.index, ValueError("its tiles do not fill the image"))
         return values
@@ -234,6 +230,19 @@ class FitsDecoder:
             self._hdus.close()
             self._hdus = None
         self._file.close()
+
+
+def has_tiles(source: ByteSource) -> bool:
+    """Return whether a file holds compressed images, which C code decodes; a gzipped one is taken to."""
+    if source.head(2) == b"\x1f\x8b":
+        return True
+    with source.local_path().open("rb") as file:
+        descriptor = file.fileno()
+        try:
+            units = scan(lambda offset, size: os.pread(descriptor, size, offset), source.size, source.name)
+        except CustomerError:  # the decoder will say it again
+            return False
+    return any(unit.kind == "compressed" for unit in units)
 
 
 def _plain_file(source: ByteSource) -> BinaryIO:
