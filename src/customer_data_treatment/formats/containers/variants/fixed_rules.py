@@ -24,7 +24,8 @@ _ALT = re.compile(
 )
 _SYMBOL = re.compile(r"<([^<>:,\s]+)(:[^<>,\s]+)?>")
 _CHROM = re.compile(r"<[^\s<>,]+>|[^\s<>,]+")
-_CHROM_NAME = re.compile(r"<[!-~]+>|[0-9A-Za-z!#$%&+./;?@^_|~-][0-9A-Za-z!#$%&+./;?@^_|~*-]*")
+_CHROM_NAME = re.compile(r"<[!-~]+>|[0-9A-Za-z!#$%&+./;?@^_|~-][0-9A-Za-z!#$%&*+./;?@^_|~-]*")
+_CHROM_NAME_43 = re.compile(r"<[!-~]+>|[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
 _PART = re.compile(r"[^\s;]+")
 
 
@@ -73,7 +74,8 @@ class FixedRules:
 
     def _chrom(self, chrom: pa.StringArray, lines: "np.ndarray[Any, Any]") -> None:
         self._tally.rows("chrom", per_unique(chrom, lambda text: not _CHROM.fullmatch(text)), lines)
-        odd = per_unique(chrom, lambda text: bool(_CHROM.fullmatch(text)) and not _CHROM_NAME.fullmatch(text))
+        name = _CHROM_NAME_43 if self._header.version >= "4.3" else _CHROM_NAME
+        odd = per_unique(chrom, lambda text: bool(_CHROM.fullmatch(text)) and not name.fullmatch(text))
         self._tally.rows("chrom-characters", odd, lines)
         if self._header.version >= "4.3":
             ambiguous = per_unique(chrom, lambda text: bool(set(text.strip("<>")) & set("*<>[]:=")))

@@ -126,7 +126,8 @@ def _format(group: Group, header: Header, lines: "np.ndarray[Any, Any]", tally: 
     pattern = _KEY_43 if header.version >= "4.3" else _KEY_OLD
     odd = not bad and not all(pattern.fullmatch(key) for key in keys)
     tally.rows("format", every & bad, lines)
-    tally.rows("format-characters", every & odd, lines)
+    rule = "format-characters" if header.version >= "4.3" else "format-alphanumeric"
+    tally.rows(rule, every & odd, lines)
     tally.rows("format-duplicate", every & (len(set(keys)) < len(keys)), lines)
     undeclared = any(key not in header.formats for key in keys)
     tally.rows("format-declared", every & undeclared, lines)

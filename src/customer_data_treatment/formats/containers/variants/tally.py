@@ -87,6 +87,7 @@ RULES: Mapping[str, tuple[Dimension, RuleKind, str]] = MappingProxyType(
         # the samples
         "format": (_VALID, _S, "FORMAT is malformed: an empty or illegal key, or GT not first"),
         "format-characters": (_VALID, _C, "a FORMAT key has characters that its version does not allow"),
+        "format-alphanumeric": (_VALID, _A, "a FORMAT key has a character that versions before 4.3 do not allow"),
         "format-duplicate": (_VALID, _C, "FORMAT names the same key twice"),
         "format-declared": (_CONSISTENT, _A, "a FORMAT key is not declared in the header"),
         "sample-fields": (_VALID, _S, "a sample has more fields than FORMAT"),
