@@ -5,23 +5,24 @@ field's size. Strided, not averaged: every pixel is a value that occurs, its err
 """
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..codecs.bounded import Form
 from ..model.dataset import ArrayField, TableField
 from ..package.pictures import PLANE_EDGE, MissingMap, Picture, categories_of
 from ..ports import Box
 from ..vocabulary import Role
-from .choose import decoded_sample
 
 _SERIES = 4096  # values kept of a series
 _SMALLEST = 16  # an axis shorter than this makes no image
 _COLUMNS = 1000  # a wider table gets no map of missing cells
-_CATEGORIES = 1000  # a column with more values has no bars
+_CATEGORIES = 64  # a column with more values has no bars
+
+if TYPE_CHECKING:
+    from ..codecs.bounded import Form
 
 Values = np.ndarray[Any, Any]
 
