@@ -327,6 +327,27 @@ def test_a_request_says_what_the_command_line_can(tmp_path: pathlib.Path) -> Non
     assert "metadata-license-missing" not in {finding["code"] for finding in result.findings}
 
 
+def test_a_folder_of_several_datasets_is_one_request(array: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "delivery"
+    folder.mkdir()
+    array.rename(folder / "field.npy")
+    (folder / "visits.csv").write_text("visit,age\n1,40\n2,51\n")
+
+    async def journey() -> dict[str, Any]:
+        orchestrator = AdvancedCustomerDataOrchestrator()
+        sealed = {"encryption_required": True}
+        await orchestrator.submit_processing_request(request(folder, privacy_requirements=sealed))
+        return await ended(orchestrator, "r1")
+
+    status = asyncio.run(journey())
+    assert status["status"] == "completed", status
+    package = status["result"].processed_data_location
+    members = sorted(path.name for path in (package / "datasets").iterdir())
+    assert members == ["field.npy", "visits.csv"]
+    for name in members:
+        assert json.loads((package / "datasets" / name / "manifest.json").read_text())["sealed"]
+
+
 def test_a_cancelled_request_leaves_nothing(array: pathlib.Path, home: pathlib.Path) -> None:
     async def journey() -> None:
         orchestrator = AdvancedCustomerDataOrchestrator()

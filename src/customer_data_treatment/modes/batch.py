@@ -1,4 +1,4 @@
-"""Batch: one dataset, one treatment, one package."""
+"""Batch: one request, one treatment, one package."""
 
 import os
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class Assignment:
 def run(
     assignment: Assignment, surroundings: Surroundings, *, treat: "Treat | None" = None, federation_note: str = ""
 ) -> ProcessingResult:
-    """Treat the request's dataset and return the result; raise as pipeline.treat does.
+    """Treat the request's dataset, or folder of several, and return the result; raise as the pipeline does.
 
     `treat` is the pipeline's own unless a test brings another.
     """
@@ -66,9 +66,9 @@ def run(
 
 
 def _pipelines_treat() -> "Treat":
-    from ..pipeline.treat import treat  # loads numpy and the codecs
+    from ..pipeline.submission import treat_any  # loads numpy and the codecs
 
-    return treat
+    return treat_any
 
 
 def options_of(assignment: Assignment, federation_note: str = "") -> TreatOptions:
