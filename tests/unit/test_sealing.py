@@ -99,6 +99,25 @@ def test_files_cannot_be_moved_within_or_between_packages(tmp_path: Path, ring: 
         pass
 
 
+def test_a_file_cannot_be_moved_with_its_key_either(tmp_path: Path, ring: FileKeyRing) -> None:
+    package = tmp_path / "package"
+    sealed_package(package, ring)
+    (package / "plan.json").write_bytes((package / "report.html").read_bytes())
+    record = json.loads((package / "manifest.json").read_text())
+    wrapped = record["sealed"]["wrapped_file_keys"]
+    wrapped["plan.json"] = wrapped["report.html"]
+    (package / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(CustomerError), sealing.open_sealed(package, ring) as reader:
+        reader.open("plan.json").read()
+
+
+def test_every_file_and_every_sealing_has_a_key_of_its_own(tmp_path: Path, ring: FileKeyRing) -> None:
+    one, two = (sealed_package(tmp_path / name, ring) for name in ("one", "two"))
+    keys = [*one.files.values(), *two.files.values(), one.package_key, two.package_key, ring.key(one.key_id)]
+    assert len(set(keys)) == 2 * len(FILES) + 3
+    assert one.package_id != two.package_id and repr(one).count("=") == 2
+
+
 @pytest.mark.parametrize(
     "change",
     [
