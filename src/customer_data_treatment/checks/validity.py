@@ -92,6 +92,8 @@ def _declared(field: ArrayField) -> Iterator[Allowed]:
     raw = said.get("valid_range", said.get("valid_min", said.get("valid_max")))
     if field.scale is not None and _speaks_physical(raw, field):
         low, high = _stored(low, high, field.scale)
+    if "_Unsigned" in said or "signtype" in said:  # NUG, MINC: the range is of the same bits read unsigned
+        low = high = None
     if (low is not None or high is not None) and not (low is not None and high is not None and low > high):
         words = [f"from {low}" if low is not None else "", f"to {high}" if high is not None else ""]
         yield Allowed(f"declared-range:{field.name}", low, high, said=" ".join(filter(None, words)))
