@@ -99,7 +99,9 @@ def _spell_floats(values: pa.Array, spelling: Spelling) -> pa.Array:
     tiny = pc.less(pc.abs(values), 1e-4)
     small = pc.fill_null(pc.and_(tiny, pc.not_equal(values, 0.0)), False)
     if pc.any(small).as_py():  # Arrow writes 0.00001 and 1e-7 where everyone else writes 1e-05, 1e-07
-        text = pc.replace_with_mask(text, small, pa.array([repr(v) for v in values.filter(small).to_pylist()], pa.string()))
+        text = pc.replace_with_mask(
+            text, small, pa.array([repr(v) for v in values.filter(small).to_pylist()], pa.string())
+        )
     if spelling.whole:
         plain = pc.invert(pc.match_substring_regex(text, "[.a-zA-Z]"))
         text = pc.if_else(plain, pc.binary_join_element_wise(text, spelling.whole, ""), text)

@@ -297,7 +297,9 @@ def _oddities(
     if suffix not in _SUFFIXES:
         found.append(_finding("wrong-suffix", f"its name ends in {suffix}, its content is delimited text"))
     if (suffix == ".tsv") != (start.layout.delimiter == "\t") and suffix in (".tsv",):
-        found.append(_finding("wrong-suffix", f"its name ends in .tsv, {_NAMES[start.layout.delimiter]} separates cells"))
+        found.append(
+            _finding("wrong-suffix", f"its name ends in .tsv, {_NAMES[start.layout.delimiter]} separates cells")
+        )
     if start.header is None:
         found.append(_finding("no-header", "its first row holds numbers: columns are numbered", Severity.NOTE))
     if start.shifted:
@@ -314,7 +316,9 @@ def _oddities(
         found.append(_finding("blank-lines", message, Severity.NOTE))
     kinds = sum(n > 0 for n in (seen.line_feeds - seen.pairs, seen.pairs, seen.returns - seen.pairs))
     if kinds > 1 and not seen.quotes:
-        found.append(_finding("mixed-line-endings", "its lines end in different ways; restore writes one", Severity.NOTE))
+        found.append(
+            _finding("mixed-line-endings", "its lines end in different ways; restore writes one", Severity.NOTE)
+        )
     if start.layout.trimmed:
         found.append(_finding("trimmed-rows", "the tabs of trailing empty cells were stripped; they count as missing"))
     several = sum(form.codes is not None for form in forms)

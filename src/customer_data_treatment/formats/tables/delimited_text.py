@@ -47,9 +47,7 @@ def write(package: RestoreSource, target: Path) -> None:
         file.write(((pending if dialect.final_newline or ends else "") + ends).encode(dialect.encoding))
 
 
-def _text(
-    lines: pa.Array, row: int, blank: dict[int, int], dialect: Dialect, pending: str
-) -> tuple[str, str]:
+def _text(lines: pa.Array, row: int, blank: dict[int, int], dialect: Dialect, pending: str) -> tuple[str, str]:
     """Return the batch's lines joined, and the line end that the last one still wants."""
     before = [blank.get(row + number, 0) for number in range(len(lines))] if blank else []
     if any(before):
