@@ -37,6 +37,7 @@ class FitsDecoder:
         self._length = os.fstat(self._file.fileno()).st_size
         self._gzipped = source.head(2) == b"\x1f\x8b"
         self._hdus: Any = None
+        self._rules: tuple[RuleCount, ...] | None = None
         try:
             self._units = scan(self._pread, self._length, self._where)
             self._tables = {
@@ -218,11 +219,13 @@ class FitsDecoder:
 
     def rules(self) -> tuple[RuleCount, ...]:
         """Return the counts of what the headers, the padding and the checksums break."""
-        return (
-            *rules.header_rules(self._units),
-            *rules.layout_rules(self._units, self._pread, self._length),
-            *rules.checksum_rules(self._units, self._pread, self._carrier.datasum),
-        )
+        if self._rules is None:
+            self._rules = (
+                *rules.header_rules(self._units),
+                *rules.layout_rules(self._units, self._pread, self._length),
+                *rules.checksum_rules(self._units, self._pread, self._carrier.datasum),
+            )
+        return self._rules
 
     def close(self) -> None:
         """Close the file."""

@@ -146,10 +146,13 @@ class TableReader:
         layout = self.layout
         spans: heap.Spans = []
         for rows in self.rows():
-            written = encode_rows(layout, self.batch(rows), pads, rows.pairs)
+            batch = self.batch(rows)
+            written = encode_rows(layout, batch, pads, rows.pairs)
             yield from _differences(layout, rows, written)
             for spec in layout.lists:
                 pairs = rows.pairs[spec.name]
+                if spec.code in "LX":
+                    yield from self._odd_lists(spec, pairs, batch.column(spec.name))
                 spans = heap.join_spans(spans, pairs[:, 1], spec.heap_bytes(pairs[:, 0]))
         body = layout.rows * layout.row_bytes
         holes = [(body, layout.heap_offset)] + [
@@ -160,6 +163,16 @@ class TableReader:
                 piece = self._pread(layout.unit.data + at, min(_PIECE, end - at))
                 if piece.strip(b"\0"):
                     yield at, piece
+
+    def _odd_lists(self, spec: ColumnSpec, pairs: "np.ndarray[Any, Any]", values: pa.Array) -> Iterator[Patch]:
+        """Yield the heap cells of logicals and bits whose bytes are none that we would write."""
+        _, written = heap.scatter(spec, values)
+        at = 0
+        for place, size in zip(pairs[:, 1].tolist(), spec.heap_bytes(pairs[:, 0]).tolist(), strict=True):
+            stands = self._pread(self.layout.unit.data + self.layout.heap_offset + place, size) if size else b""
+            if stands != written[at : at + size]:
+                yield self.layout.heap_offset + place, stands
+            at += size
 
     def offsets(self) -> Iterator[bytes]:
         """Yield, row by row, how far each list starts from the end of its column's list before, as int64."""
