@@ -121,8 +121,10 @@ FORMATS: Mapping[str, FormatFacts] = MappingProxyType(
                 code=f"{_PACKAGE}.imaging.dicom:DICOM",
                 recognises=recognise.dicom,
                 recognises_folder=recognise.dicom_folder,
+                lost="lossless compression of frames (restored uncompressed); lossy frames are kept",
                 extra="imaging",
                 modules=("pydicom",),
+                contained=True,
             ),
             FormatFacts(
                 name="NIfTI",

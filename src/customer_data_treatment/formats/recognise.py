@@ -97,16 +97,25 @@ def fits(head: Head) -> bool:
     return head.plain.startswith(b"SIMPLE  =")
 
 
+# The first element of a data set, in group 0008: explicit VR (either byte order, after up to 15 stray
+# bytes) or implicit VR with a short length.
+_DICOM_EXPLICIT = re.compile(
+    rb"(?s).{0,15}?(?:\x08\x00[\x00-\x20]\x00|\x00\x08\x00[\x00-\x20])(?:UL|CS|UI|DA|TM|SH|LO|ST|SQ|DT|UN)[\x00-\xff]"
+)
+_DICOM_IMPLICIT = re.compile(rb"(?s)\x08\x00[\x00-\x20]\x00..\x00\x00")
+
+
 def dicom(head: Head) -> bool:
-    """Tell DICOM: DICM at 128, or a data set without preamble whose first tag is in group 0002/0008."""
+    """Tell DICOM: DICM at 128, or a data set without preamble, or even without file meta information."""
     if head.raw[128:132] == b"DICM":
         return True
-    group, element = head.raw[0:2], head.raw[2:4]
-    if group not in (b"\x02\x00", b"\x08\x00") or len(head.raw) < 16:
+    if len(head.raw) < 16:
         return False
-    explicit = head.raw[4:6].isalpha() and head.raw[4:6].isupper()
-    implicit = int.from_bytes(head.raw[4:8], "little") < 1024
-    return element[1] == 0 and (explicit or implicit)
+    if re.match(rb"(?s)\x02\x00.\x00(?:UL|OB|UI|SH)", head.raw):
+        return True
+    if _DICOM_EXPLICIT.match(head.raw):
+        return True
+    return _DICOM_IMPLICIT.match(head.raw) is not None and int.from_bytes(head.raw[4:8], "little") < 1024
 
 
 def dicom_folder(folder: Path) -> bool:

@@ -86,9 +86,7 @@ class NiftiDecoder:
                 )
         if image is path:
             if self._header.offset > _LARGEST_HEADER:
-                raise refused(
-                    "absurd-header", f"{self._header.offset} bytes stand before its voxels", self._where
-                )
+                raise refused("absurd-header", f"{self._header.offset} bytes stand before its voxels", self._where)
             self._papers = bytes(self._span(0, self._header.offset))
 
     def _facts(self) -> Dataset:
@@ -143,9 +141,7 @@ class NiftiDecoder:
         if header.samples > 1:
             shape, part = (*shape, header.samples), (*part, box[ndim])
         if self._stream is None:
-            values = raw.read_box(
-                self._files[0].fileno(), header.offset, shape, header.dtype, part, where=self._where
-            )
+            values = raw.read_box(self._files[0].fileno(), header.offset, shape, header.dtype, part, where=self._where)
         else:
             values = self._read_stream(self._stream, shape, part)
         axes = (*range(ndim - 1, -1, -1), *range(ndim, values.ndim))
@@ -167,9 +163,7 @@ class NiftiDecoder:
         view = out.reshape(-1).view(np.uint8).data
         leading = product(*(range(part.start, part.stop) for part in box[:axis]))
         for number, index in enumerate(leading):
-            at = offset + sum(
-                i * stride for i, stride in zip((*index, box[axis].start), strides, strict=False)
-            )
+            at = offset + sum(i * stride for i, stride in zip((*index, box[axis].start), strides, strict=False))
             got = stream.read_at(at, view[number * run : (number + 1) * run])
             if got < run:
                 raise CustomerError(
@@ -192,9 +186,7 @@ class NiftiDecoder:
             for at in range(0, len(self._papers), _PIECE):
                 yield self._papers[at : at + _PIECE]
             return
-        start, stop = {PREFIX: (0, header.offset), VOXELS: (header.offset, end), TRAILER: (end, 1 << 62)}[
-            name
-        ]
+        start, stop = {PREFIX: (0, header.offset), VOXELS: (header.offset, end), TRAILER: (end, 1 << 62)}[name]
         while start < stop:
             piece = self._span(start, min(_PIECE, stop - start), whole=name != TRAILER)
             if not piece:

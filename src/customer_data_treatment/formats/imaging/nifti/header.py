@@ -181,9 +181,7 @@ def parse(start: bytes, where: str) -> Header:
     single = magic[1:2] == b"+"
     code = int(values["datatype"])
     if code not in DATATYPES:
-        raise refused(
-            "unsupported-format", f"its data type code {code} is none of NIfTI's numeric types", where
-        )
+        raise refused("unsupported-format", f"its data type code {code} is none of NIfTI's numeric types", where)
     kind, samples = DATATYPES[code]
     shape, enlarged = _shape(values, version, where)
     offset = _offset(values, layout.itemsize, single, where)
@@ -219,6 +217,4 @@ def _offset(values: Any, size: int, single: bool, where: str) -> int:
 
 def refused(code: str, message: str, where: str) -> CustomerError:
     """Return the refusal of a header."""
-    return CustomerError(
-        message, code=code, where=where, remedy="fetch it again, or write it with a NIfTI tool"
-    )
+    return CustomerError(message, code=code, where=where, remedy="fetch it again, or write it with a NIfTI tool")

@@ -140,17 +140,13 @@ def _geometry(header: Header) -> Iterator[RuleCount]:
         length = float(np.sum(np.square(np.asarray(values["quatern"], np.float64))))
         message = "the quaternion is no rotation, or qfac is not 1, 0 or -1"
         broken = [not length <= 1 + 1e-5, float(pixdim[0]) not in (1.0, 0.0, -1.0)]
-        yield _rule(
-            "quaternion", Dimension.VALIDITY, RuleKind.SCORED, broken, message, ("quatern", "pixdim[0]")
-        )
+        yield _rule("quaternion", Dimension.VALIDITY, RuleKind.SCORED, broken, message, ("quatern", "pixdim[0]"))
     if with_s:
         yield from _affine(np.asarray(values["srow"], np.float64), pixdim, spatial)
     if with_s and quaternion is not None:
         sform = np.asarray(values["srow"], np.float64)
         finite = bool(np.isfinite(sform).all())
-        differs = not finite or float(np.abs(sform - quaternion).max()) > 0.01 * max(
-            1e-6, float(pixdim[1:4].max())
-        )
+        differs = not finite or float(np.abs(sform - quaternion).max()) > 0.01 * max(1e-6, float(pixdim[1:4].max()))
         message = "qform and sform place the volume differently"
         yield _rule("forms-agree", Dimension.CONSISTENCY, RuleKind.ADVISORY, [differs], message)
 

@@ -1,6 +1,10 @@
 """Writing NIfTI back: the carried header, then the voxels as the header lays them out."""
 
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +15,10 @@ from .header import Header, parse
 
 
 def write(package: RestoreSource, target: Path) -> None:
-    """Write one uncompressed file: byte for byte for .nii, the same content for .nii.gz and pairs."""
+    """Write one file: byte for byte for .nii, the same content for pairs and, where the target ends so, .gz."""
     papers = package.carried(HEADER)
     header = parse(papers, target.name)
-    with target.open("wb") as file:
+    with _opened(target) as file:
         file.write(papers if header.single else _single(papers, header))
         if header.opaque:
             file.write(package.carried(VOXELS))
@@ -26,6 +30,16 @@ def write(package: RestoreSource, target: Path) -> None:
                 file.write(np.ascontiguousarray(values.transpose(axes)).tobytes())
         if TRAILER in {item.name for item in package.dataset.carried}:
             file.write(package.carried(TRAILER))
+
+
+@contextmanager
+def _opened(target: Path) -> Iterator[Any]:
+    with target.open("wb") as file:
+        if target.name.endswith(".gz"):
+            with gzip.GzipFile("", "wb", 6, file, mtime=0) as layer:
+                yield layer
+        else:
+            yield file
 
 
 def _single(papers: bytes, header: Header) -> bytes:
