@@ -225,7 +225,8 @@ def _fields_caption(fields: list[Mapping[str, Any]], bounded: bool) -> str:
     if not bounded:
         return head + "every value is stored exactly"
     return head + (
-        "“within” is the largest difference of a decoded value from the original, proven on every value; "
+        "“within” is the largest difference of a decoded value from the original, proven on every value, "
+        "in the field's units (in stored numbers where those are scaled); "
         "fidelity is the worst of error over spread, correlation, distribution and image similarity"
     )
 

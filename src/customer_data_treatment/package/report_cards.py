@@ -42,7 +42,7 @@ def cards(body: Mapping[str, Any], pictures: Mapping[str, Picture]) -> tuple[lis
             card["plots"] = [{"title": "", "svg": drawing.vouched(drawing.bars(picture))}]
         elif isinstance(picture, FieldPicture):
             card |= _numeric(field, picture)
-            planes = _planes(picture.planes, scale, field.get("units") or "")
+            planes = _planes(picture.planes, scale, wording.axis_units(field))
             weight = sum(len(plane["uri"]) for plane in planes)
             if weight <= left:
                 card["planes"], left = planes, left - weight
@@ -61,15 +61,17 @@ def _chosen(fields: Sequence[Mapping[str, Any]]) -> set[str]:
 def _meta(field: Mapping[str, Any]) -> str:
     units = field.get("units")
     parts = [wording.shape(field), field.get("dtype"), units, field.get("role")]
-    stored = wording.form(field.get("encoding"), units)
+    stored = wording.form(field.get("encoding"), wording.axis_units(field))
     value = (field.get("fidelity") or {}).get("value")
     if stored != "exact" and value is not None:
         stored += f"; fidelity {share(value)}"
-    return f"{' · '.join(str(part) for part in parts if part)}. Stored {stored}."
+    note = (field.get("encoding") or {}).get("note")
+    said = f" {note[:1].upper()}{note[1:]}." if note else ""
+    return f"{' · '.join(str(part) for part in parts if part)}. Stored {stored}.{said}"
 
 
 def _numeric(field: Mapping[str, Any], picture: FieldPicture) -> Row:
-    units = field.get("units") or ""
+    units = wording.axis_units(field)
     plots = []
     if picture.lines:
         long = [extent for extent in field.get("shape") or () if extent > 1]
@@ -156,7 +158,7 @@ def _missing_card(name: str, picture: MissingPicture) -> Row:
         "anchor": None,
         "wide": True,
         "meta": f"{plural(len(gappy), 'column')} of {len(picture.columns)} have missing cells. Row 1 is on "
-        f"the left, row {number(picture.rows)} on the right; darker: more of a block is missing.{more}",
+        f"the left, row {number(picture.rows)} on the right; the stronger the colour, the more of a block.{more}",
         "planes": [],
         "plots": [],
         "gaps": [

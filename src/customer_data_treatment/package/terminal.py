@@ -360,7 +360,7 @@ def _form(field: Mapping[str, Any]) -> str:
     form = encoding.get("form") or "exact"
     if encoding.get("bound") is None:
         return str(form)
-    return f"{form} ±{wording.quantity(encoding['bound'], field.get('units'))}"
+    return f"{form} ±{wording.quantity(encoding['bound'], None if field.get('scale') else field.get('units'))}"
 
 
 def _sizes(body: Mapping[str, Any]) -> str:

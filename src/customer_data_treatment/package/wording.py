@@ -176,6 +176,11 @@ def quantity(value: Any, units: str | None = None) -> str:
     return f"{text} × {units}" if units[0].isdigit() else f"{text} {units}"
 
 
+def axis_units(field: Mapping[str, Any]) -> str:
+    """Return what the numbers of a field are counted in: its units, unless they are scaled to them."""
+    return "stored numbers" if field.get("scale") else str(field.get("units") or "")
+
+
 def shape(field: Mapping[str, Any]) -> str:
     """Return "128 × 192", "1 000 rows", or "one value"."""
     if field.get("kind") in ("table", "column"):
