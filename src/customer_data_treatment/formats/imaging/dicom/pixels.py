@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from pydicom.encaps import encapsulate
-from pydicom.pixels.decoders import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from ....errors import CustomerError
