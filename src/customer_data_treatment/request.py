@@ -104,7 +104,9 @@ class CustomerDataRequest:
             "institution_name": _text,
             "data_path": _path,
             "data_type": lambda name, value: None if value is None else _member(CustomerDataType, name, value),
-            "modality_types": lambda name, value: tuple(_member(DataModalityType, name, v) for v in _items(name, value)),
+            "modality_types": lambda name, value: tuple(
+                _member(DataModalityType, name, v) for v in _items(name, value)
+            ),
             "processing_mode": lambda name, value: _member(ProcessingMode, name, value),
             "priority": lambda name, value: _member(ProcessingPriority, name, value),
             "estimated_size_tb": lambda name, value: None if value is None else _amount(name, value, open_below=False),

@@ -96,8 +96,10 @@ class _Key:
         noun = "a whole number" if self.kind == "count" else "a number"
         if self.open_below:
             return f"{noun} above {self.least:g}" + ("" if self.most == math.inf else f", at most {self.most:g}")
-        return f"{noun} of at least {self.least:g}" if self.most == math.inf else (
-            f"{noun} from {self.least:g} to {self.most:g}"
+        return (
+            f"{noun} of at least {self.least:g}"
+            if self.most == math.inf
+            else (f"{noun} from {self.least:g} to {self.most:g}")
         )
 
     def value(self, given: Any) -> Any:

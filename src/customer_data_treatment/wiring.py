@@ -58,9 +58,7 @@ def work(request_id: str) -> int:
     except Exception as error:
         traceback.print_exc()  # stderr is the request's log
         log = str(store.folder / f"{request_id}.log")
-        fault = InternalFault(
-            f"a mistake of ours: {type(error).__name__}", where=log, remedy="report it with that log"
-        )
+        fault = InternalFault(f"a mistake of ours: {type(error).__name__}", where=log, remedy="report it with that log")
         store.fail(request_id, fault.record())
     with contextlib.suppress(CdtError):  # the next question asked will start what is due
         _engine(home, job.settings).dispatch()

@@ -143,7 +143,9 @@ def test_our_copy_of_the_sample_is_the_missions() -> None:
     assert mission_sample() == SAMPLE
 
 
-def test_the_sample_runs_as_written(tmp_path: pathlib.Path, home: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_sample_runs_as_written(
+    tmp_path: pathlib.Path, home: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dataset = zarr_dataset(tmp_path / "in")
     before = digests(dataset)
     names: dict[str, Any] = {
@@ -272,7 +274,9 @@ def test_ids_are_kept_apart(array: pathlib.Path) -> None:
     asyncio.run(journey())
 
 
-def test_the_configuration_acts(array: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_configuration_acts(
+    array: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = tmp_path / "customer_config.yaml"
     config.write_text(
         "privacy_by_default: true\nenable_gpu_acceleration: true\nenable_federated_learning: false\n"

@@ -134,7 +134,10 @@ def test_any_flipped_bit_is_seen(place: int, bit: int) -> None:
 def test_cut_extended_swapped_or_foreign_is_seen(reading: Any) -> None:
     sealed = encrypted_once()
     first = HEADER_BYTES
-    a, b = sealed[first : first + SEALED_CHUNK_BYTES], sealed[first + SEALED_CHUNK_BYTES : first + 2 * SEALED_CHUNK_BYTES]
+    a, b = (
+        sealed[first : first + SEALED_CHUNK_BYTES],
+        sealed[first + SEALED_CHUNK_BYTES : first + 2 * SEALED_CHUNK_BYTES],
+    )
     rest = sealed[first + 2 * SEALED_CHUNK_BYTES :]
     tampered = [sealed[:n] for n in (0, 10, 56, 57, 72, len(a) + 56, len(sealed) - 1)]
     tampered += [sealed + b"\0", sealed + rest, sealed[:first] + b + a + rest, sealed[:first] + a + a + rest]

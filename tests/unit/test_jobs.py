@@ -97,7 +97,11 @@ def test_an_unknown_id_is_the_customers_error(tmp_path: Path) -> None:
 def test_priorities_and_the_limit_are_kept(tmp_path: Path) -> None:
     jobs = engine(tmp_path, at_once=1)
     jobs.submit(request("first", "wait"))
-    names = {"low": ProcessingPriority.LOW, "normal": ProcessingPriority.NORMAL, "critical": ProcessingPriority.CRITICAL}
+    names = {
+        "low": ProcessingPriority.LOW,
+        "normal": ProcessingPriority.NORMAL,
+        "critical": ProcessingPriority.CRITICAL,
+    }
     for name, priority in names.items():
         jobs.submit(request(name, priority=priority))
     jobs.submit(request("high", priority=ProcessingPriority.HIGH))

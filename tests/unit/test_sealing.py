@@ -129,7 +129,9 @@ def test_every_file_and_every_sealing_has_a_key_of_its_own(tmp_path: Path, ring:
         {"key_id": None},
     ],
 )
-def test_a_damaged_record_is_an_error_of_the_package(tmp_path: Path, ring: FileKeyRing, change: dict[str, object]) -> None:
+def test_a_damaged_record_is_an_error_of_the_package(
+    tmp_path: Path, ring: FileKeyRing, change: dict[str, object]
+) -> None:
     keys = sealed_package(tmp_path / "package", ring)
     with pytest.raises(CdtError) as caught:
         sealing.keys_from_record(sealing.sealed_record(keys) | change, ring)

@@ -137,7 +137,9 @@ class JobStore:
             row = db.execute(
                 "SELECT body, state, stage, done, total, error, result FROM requests WHERE id = ?", (request_id,)
             ).fetchone()
-            told = db.execute("SELECT at, state, note FROM history WHERE id = ? ORDER BY rowid", (request_id,)).fetchall()
+            told = db.execute(
+                "SELECT at, state, note FROM history WHERE id = ? ORDER BY rowid", (request_id,)
+            ).fetchall()
         if row is None:
             raise unknown_request(request_id)
         body, state, stage, done, total, error, result = row
@@ -217,7 +219,6 @@ class JobStore:
                 where=str(self.folder),
                 remedy="let CDT_HOME name a folder that you may write",
             ) from error
-
 
     def _make(self, db: sqlite3.Connection) -> None:
         """Make the tables, one process at a time: the step to write-ahead logging does not wait for others."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 ONE_SITE = "federated, one site: the data was treated where it lies, and nothing left the site"
 
 
-def run(
-    assignment: "Assignment", surroundings: Surroundings, *, treat: "Treat | None" = None
-) -> ProcessingResult:
+def run(assignment: "Assignment", surroundings: Surroundings, *, treat: "Treat | None" = None) -> ProcessingResult:
     """Treat the only site's dataset in place; raise as pipeline.treat does."""
     return batch.run(assignment, surroundings, treat=treat, federation_note=ONE_SITE)

@@ -80,9 +80,7 @@ class SealingFile:
         self._sink = sink
         self._digest = hashlib.sha256()
         self._count = 0
-        self._encryptor = encryption.Encryptor(
-            _Counted(self._take), key, _context(keys.package_id, relative)
-        )
+        self._encryptor = encryption.Encryptor(_Counted(self._take), key, _context(keys.package_id, relative))
 
     def write(self, data: Any) -> int:
         """Take plaintext."""
@@ -161,9 +159,7 @@ def keys_from_record(record: Any, ring: KeyRing) -> PackageKeys:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _damaged("the record of wrapped keys is damaged") from error
     master = ring.key(key_id)
-    package_key = encryption.unwrap_key(
-        master, wrapped, _PACKAGE_LABEL, _context(package_id, key_id), where=MANIFEST
-    )
+    package_key = encryption.unwrap_key(master, wrapped, _PACKAGE_LABEL, _context(package_id, key_id), where=MANIFEST)
     files = {
         path: encryption.unwrap_key(package_key, text, _FILE_LABEL, _context(package_id, path), where=MANIFEST)
         for path, text in listed.items()
