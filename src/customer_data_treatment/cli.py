@@ -1,5 +1,7 @@
 """cdt: the command line. Scripts rely on its options, exit codes and JSON (docs/command-line.md)."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -13,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from . import errors
-from .errors import CdtError, CustomerError, InternalFault
+from .errors import CdtError, CustomerError, FacilityError, InternalFault
 
 app = typer.Typer(
     name="cdt",
@@ -26,7 +28,9 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object on stdout.")]
-Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A file, a folder, or a URL (s3://, gs://, az://, file://).")]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A file, a folder, or a URL (s3://, gs://, az://, file://).")
+]
 Package = Annotated[Path, typer.Argument(metavar="PACKAGE", help="A folder that cdt treat made.")]
 Bound = Annotated[
     list[str] | None,
@@ -36,14 +40,20 @@ Bound = Annotated[
         help="lossless (default), auto, rel=1e-3, abs=0.01 or noise=0.25; repeats; TABLE/COLUMN names a column.",
     ),
 ]
-Modality = Annotated[str | None, typer.Option("--modality", help="What the data measures, where the format cannot say.")]
+Modality = Annotated[
+    str | None, typer.Option("--modality", help="What the data measures, where the format cannot say.")
+]
 LevelAsked = Annotated[str | None, typer.Option("--level", help="Exit 4 unless this level is reached.")]
-SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A Frictionless table schema or a REDCap dictionary.")]
+SchemaFile = Annotated[
+    Path | None, typer.Option("--schema", help="A Frictionless table schema or a REDCap dictionary.")
+]
 Checksums = Annotated[Path | None, typer.Option("--checksums", help="A list as md5sum or sha256sum writes it.")]
 Metadata = Annotated[Path | None, typer.Option("--metadata", help="Title, creators, licence ... as JSON or YAML.")]
 Seal = Annotated[bool, typer.Option("--seal", help="Encrypt what holds values (AES-256-GCM, key ring in CDT_HOME).")]
 Memory = Annotated[str | None, typer.Option("--memory", help="Most memory above the imports, e.g. 512MiB.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads; the result is the same for any number.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Threads; the result is the same for any number.")
+]
 Cluster = Annotated[str | None, typer.Option("--cluster", help="A Dask scheduler (not built yet).")]
 Config = Annotated[Path | None, typer.Option("--config", help="customer_config.yaml (else CDT_CONFIG, else ./).")]
 
@@ -51,6 +61,9 @@ Config = Annotated[Path | None, typer.Option("--config", help="customer_config.y
 def main() -> None:
     """Run cdt and exit with its status; every failure is one line on stderr, never a traceback."""
     signal.signal(signal.SIGTERM, _interrupt)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  until the process ends
     sys.exit(run(sys.argv[1:]))
 
 
@@ -58,36 +71,98 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+# Typer brings its own copy of click, so the class of all wrong usage is found from the one it exports.
+_WrongUsage: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
-    from click.exceptions import Abort, ClickException, Exit
-
     wants_json = "--json" in arguments
+    _speak_any_name(wants_json)
     try:
-        status = app(args=arguments, prog_name="cdt", standalone_mode=False)
-        sys.stdout.flush()
+        status = app(args=arguments or ["--help"], prog_name="cdt", standalone_mode=False)
+        _flush()
         return int(status or 0)
-    except Exit as done:
-        return int(done.exit_code)
-    except ClickException as error:
-        where = f"cdt {arguments[0]} --help shows what it takes" if arguments else "cdt --help shows the commands"
-        return _fail(CustomerError(error.format_message(), code="wrong-usage", remedy=where), wants_json)
+    except typer.Exit as done:
+        return _leave(done)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(CustomerError("nothing was left at the target", code="interrupted"), wants_json)
+    except BrokenPipeError:
+        _silence()
+        return errors.OK
     except CdtError as error:
         return _fail(error, wants_json)
-    except (KeyboardInterrupt, Abort):
-        print("cdt: interrupted: nothing was left at the target", file=sys.stderr)
-        return errors.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return errors.OK
+    except MemoryError:
+        return _fail(_no_memory(), wants_json)
     except Exception as error:
-        return _fail(_fault(error), wants_json)
+        return _fail(_usage(error, arguments) if isinstance(error, _WrongUsage) else _fault(error), wants_json)
+
+
+def _speak_any_name(wants_json: bool) -> None:
+    """Let stdout take names that are not UTF-8, as escapes that JSON knows too; JSON is UTF-8 in any locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8" if wants_json else None, errors="backslashreplace")
+
+
+def _leave(done: typer.Exit) -> int:
+    try:
+        _flush()
+    except BrokenPipeError:
+        _silence()
+    except CdtError as error:
+        return _fail(error, wants_json=False)
+    return int(done.exit_code)
+
+
+def _flush() -> None:
+    """Put the answer out, or say why it could not be."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unspoken(error) from error
+
+
+def _unspoken(error: OSError) -> FacilityError:
+    _silence()
+    reason = error.strerror or "it failed"
+    return FacilityError(
+        f"the answer cannot be written to stdout: {reason}", code="disk-full", remedy="give it another place"
+    )
+
+
+def _silence() -> None:
+    """Send what stdout still holds nowhere, so that the interpreter's last flush cannot fail."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _usage(error: Any, arguments: list[str]) -> CustomerError:
+    commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    named = [word for word in arguments[:1] if word in commands]
+    where = f"cdt {' '.join((*named, '--help'))} shows what it takes"
+    return CustomerError(" ".join(error.format_message().split()).rstrip("."), code="wrong-usage", remedy=where)
+
+
+def _no_memory() -> FacilityError:
+    return FacilityError(
+        "the memory for it was not to be had", code="memory-plan", remedy="free memory, or set a smaller --memory"
+    )
 
 
 def _fail(error: CdtError, wants_json: bool) -> int:
-    print(error.line(), file=sys.stderr)
+    # A control character from a file's name must not steer the terminal.
+    line = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in error.line()
+    )
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr)
     if wants_json:
-        print(json.dumps({"schema": 1, "error": error.record()}, ensure_ascii=False))
+        try:
+            print(json.dumps({"schema": 1, "error": error.record()}, ensure_ascii=False), flush=True)
+        except OSError:
+            _silence()
     return error.exit_status
 
 
@@ -105,12 +180,17 @@ def _fault(error: Exception) -> InternalFault:
 
 def _answer(record: dict[str, Any], as_json: bool, people: Callable[[Any], None]) -> None:
     """Print one answer: JSON for scripts, else what a person reads."""
-    if as_json:
-        print(json.dumps(record, ensure_ascii=False, indent=1))
-        return
-    from rich.console import Console
+    try:
+        if as_json:
+            print(json.dumps(record, ensure_ascii=False, indent=1))
+            return
+        from rich.console import Console
 
-    people(Console(highlight=False, soft_wrap=False))
+        people(Console(highlight=False, soft_wrap=False))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unspoken(error) from error
 
 
 @app.command()
@@ -138,9 +218,9 @@ def formats(as_json: Json = False) -> None:
 @app.command()
 def inspect(source: Source, as_json: Json = False) -> None:
     """Say what a source is, by its content: format, modality, fields."""
+    from .local import source_of, surroundings
     from .package import terminal
     from .pipeline.inspect import inspect as look
-    from .local import source_of, surroundings
 
     record = look(source_of(source), surroundings())
     _answer(record, as_json, lambda console: terminal.inspected(record, console))
@@ -164,9 +244,9 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what treat would do, and what it would cost."""
+    from .local import source_of, surroundings, treat_options
     from .package import terminal
     from .pipeline.plan import plan as draw
-    from .local import source_of, surroundings, treat_options
 
     options = treat_options(
         bound, modality, level, schema, checksums, metadata, seal, memory, workers, cluster, config, overwrite=True
@@ -194,9 +274,9 @@ def treat(
     as_json: Json = False,
 ) -> None:
     """Treat a source: decode, check, shrink, store, certify. The source itself is never touched."""
+    from .local import progress_bar, source_of, surroundings, treat_options
     from .package import terminal
     from .pipeline.submission import treat_any
-    from .local import progress_bar, source_of, surroundings, treat_options
 
     options = treat_options(
         bound, modality, level, schema, checksums, metadata, seal, memory, workers, cluster, config, overwrite=overwrite
@@ -229,13 +309,15 @@ def show(package: Package, as_json: Json = False) -> None:
 @app.command()
 def verify(
     package: Package,
-    source: Annotated[str | None, typer.Option("--source", help="Prove bounds and fidelity on the source again.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Prove bounds and fidelity on the source again.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Prove a package: every digest, every decoded chunk, score and level from the stored counts."""
+    from .local import progress_bar, source_of, surroundings
     from .package import terminal
     from .pipeline.submission import verify_any
-    from .local import progress_bar, source_of, surroundings
 
     origin = source_of(source) if source is not None else None
     with progress_bar() as progress:
@@ -259,9 +341,9 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Write a package's data back in the source's format, else as NetCDF and Parquet."""
+    from .local import progress_bar, surroundings
     from .package import terminal
     from .pipeline.restore import restore as write_back
-    from .local import progress_bar, surroundings
 
     with progress_bar() as progress:
         record = write_back(package, output, surroundings(progress)).record()

@@ -68,6 +68,8 @@ EXIT_STATUS: Mapping[str, int] = MappingProxyType(
         "child-died": SURROUNDINGS,
         # ours
         "internal": FAULT,
+        # nobody's
+        "interrupted": INTERRUPTED,
     }
 )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .adapters.contained import open_contained
-from .adapters.files import LocalSource, LocalStaging, surroundings_error
+from .adapters.files import LocalSource, LocalStaging, scratch_folder, surroundings_error
 from .adapters.key_ring import FileKeyRing
 from .adapters.remote import is_remote, spool
 from .errors import CustomerError
@@ -38,7 +38,7 @@ def surroundings(progress: Progress | None = None) -> Surroundings:
         explain=surroundings_error,
         instant=instant(),
         progress=progress or Silent(),
-        scratch=home / "scratch",
+        scratch=lambda: scratch_folder(home / "scratch"),
         key_ring=FileKeyRing(home / "keys"),
     )
 
@@ -128,7 +128,9 @@ def parse_size(text: str) -> int:
     """Return the bytes that "512MiB", "2GB" or "1000000" mean; raise CustomerError (wrong-usage)."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if found is None or found[2].upper() not in _UNITS:
-        raise CustomerError(f"{text!r} is no size", code="wrong-usage", remedy="write 512MiB, 2GiB or a number of bytes")
+        raise CustomerError(
+            f"{text!r} is no size", code="wrong-usage", remedy="write 512MiB, 2GiB or a number of bytes"
+        )
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 

@@ -1,16 +1,21 @@
 """Local files and folders: the source that is never written to, the staging that becomes a package."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import glob
+import json
 import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import CdtError, CustomerError, FacilityError
+from ..model.naming import printable
 
 
 class LocalSource:
@@ -22,7 +27,7 @@ class LocalSource:
         Raise CustomerError: not-found, unreadable, not-a-dataset (fifo, socket, device).
         """
         self._path = path
-        self.name = shown_as or path.name or str(path)
+        self.name = printable(shown_as or path.name or path.absolute().resolve().name or str(path))
         try:
             mode = path.stat().st_mode
         except FileNotFoundError as error:
@@ -64,18 +69,23 @@ class LocalSource:
 
 
 def _listing(folder: Path) -> list[tuple[str, int]]:
+    def refuse(error: OSError) -> None:
+        raise _unreadable(Path(os.fsdecode(error.filename or folder)), error)
+
     found = []
-    for root, directories, names in os.walk(folder):
+    for root, directories, names in os.walk(folder, onerror=refuse):
         directories.sort()
-        for name in names:
+        for name in (*directories, *names):
             path = Path(root) / name
             mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                continue
             if not stat.S_ISREG(mode) and not (stat.S_ISLNK(mode) and path.is_file()):
                 raise CustomerError(
-                    "the folder holds a pipe, socket, device or dangling link",
+                    "the folder holds a pipe, socket, device, dangling link or link to a folder",
                     code="not-a-dataset",
                     where=str(path),
-                    remedy="remove it from the folder",
+                    remedy="remove it from the folder, or put a copy in its place",
                 )
             found.append((path.relative_to(folder).as_posix(), path.stat().st_size))
     return sorted(found)
@@ -100,15 +110,19 @@ class LocalStaging:
         self._overwrite = overwrite
         _refuse_existing(target, overwrite=overwrite)
         parent = target.absolute().parent
+        self._made: list[Path] = []
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            _clear_stale(parent, target.name)
-            self.folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.cdt-", dir=parent))
-            self._lock = os.open(self.folder, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._made = _make_parents(parent)
+            self.folder, self._lock = locked_folder(parent, _beside(target.name))
         except OSError as error:
+            self._remove_parents()
             raise surroundings_error(error, target) from error
         self._live = True
+
+    def _remove_parents(self) -> None:
+        for folder in reversed(self._made):
+            with contextlib.suppress(OSError):  # something else lies there by now
+                folder.rmdir()
 
     def commit(self) -> Path:
         """Put every folder on disk, rename in one step, and return the target."""
@@ -121,7 +135,7 @@ class LocalStaging:
                 _exchange(self.folder, self._target)  # the old package now lies in the staging folder
                 shutil.rmtree(self.folder)
             else:
-                self.folder.rename(self._target)
+                _rename_new(self.folder, self._target)
             _sync_folder(self._target.absolute().parent)
         except OSError as error:
             raise surroundings_error(error, self._target) from error
@@ -135,11 +149,28 @@ class LocalStaging:
             self._live = False
             shutil.rmtree(self.folder, ignore_errors=True)
             os.close(self._lock)
+            self._remove_parents()
+
+
+_PAPERS = {
+    "certificate.json": {"body", "body_sha256", "manifest_sha256", "signature"},
+    "manifest.json": {"schema", "files", "sealed"},
+}
 
 
 def is_package(folder: Path) -> bool:
-    """Tell whether a folder is a treated package: it has a manifest or a certificate."""
-    return (folder / "manifest.json").is_file() or (folder / "certificate.json").is_file()
+    """Tell whether a folder is a treated package: its manifest or its certificate is one of ours.
+
+    Many a folder holds some other manifest.json; a package with one damaged paper still counts.
+    """
+    for name, keys in _PAPERS.items():
+        path = folder / name
+        try:
+            if path.is_file() and set(json.loads(path.read_bytes())) == keys:
+                return True
+        except (OSError, ValueError, TypeError, RecursionError):
+            continue
+    return False
 
 
 def _refuse_existing(target: Path, *, overwrite: bool) -> None:
@@ -161,18 +192,79 @@ def _refuse_existing(target: Path, *, overwrite: bool) -> None:
         )
 
 
-def _clear_stale(parent: Path, name: str) -> None:
-    for left in parent.glob(f".{glob.escape(name[:100])}.cdt-*"):
+def _beside(name: str) -> str:
+    """Return how staging folders of a target begin: hidden, and short enough for any file system."""
+    return f".{os.fsdecode(os.fsencode(name)[:100])}.cdt-"
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make a folder and return those that were missing, outermost first."""
+    missing = []
+    for path in (folder, *folder.parents):
+        if os.path.lexists(path):
+            break
+        missing.append(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing[::-1]
+
+
+def locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
+    """Make a private folder and hold a lock on it; remove what killed runs left under the same prefix.
+
+    The parent is locked meanwhile, so that no run takes another's folder, just made, for a dead one's.
+    Return (folder, descriptor): the lock lasts until the descriptor is closed or the process is gone.
+    """
+    guard = os.open(parent, os.O_RDONLY)
+    try:
+        _lock(guard, fcntl.LOCK_EX)
+        _clear_stale(parent, prefix)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        descriptor = os.open(folder, os.O_RDONLY)
+        _lock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(guard)
+    return folder, descriptor
+
+
+def _lock(descriptor: int, how: int) -> bool:
+    """Return whether the lock was had; some network file systems have none for folders."""
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError:
+        return False
+    return True
+
+
+def _clear_stale(parent: Path, prefix: str) -> None:
+    for left in parent.glob(f"{glob.escape(prefix)}*"):
         if left.is_symlink() or not left.is_dir():
             continue
-        descriptor = os.open(left, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # a living run
-        finally:
-            os.close(descriptor)
-        shutil.rmtree(left, ignore_errors=True)
+            descriptor = os.open(left, os.O_RDONLY)
+        except OSError:
+            continue  # another user's
+        dead = _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+        if dead:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Give a private folder for plaintext, and remove it; what a killed run left goes first.
+
+    Raise FacilityError (no-permission, disk-full).
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder, lock = locked_folder(parent, "cdt-open-")
+    except OSError as error:
+        raise surroundings_error(error, parent) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -190,18 +282,33 @@ def _umask() -> int:
     return mask
 
 
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
+
+
+def _renameat2(old: Path, new: Path, flags: int) -> bool:
+    """Rename in one step; return whether it was done. Raise FileExistsError under _RENAME_NOREPLACE."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    call = getattr(libc, "renameat2", None)
+    if call is None:
+        return False
+    if call(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags) == 0:
+        return True
+    if flags == _RENAME_NOREPLACE and ctypes.get_errno() == errno.EEXIST:
+        raise FileExistsError(errno.EEXIST, "the target exists")
+    return False
+
+
+def _rename_new(staged: Path, target: Path) -> None:
+    """Give a folder its name, never over what another run has put there meanwhile."""
+    if not _renameat2(staged, target, _RENAME_NOREPLACE):
+        staged.rename(target)
 
 
 def _exchange(staged: Path, target: Path) -> None:
     """Swap two folders in one step (renameat2), or in two where the system has no such call."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    call = getattr(libc, "renameat2", None)
-    if call is not None:
-        done = call(_AT_FDCWD, os.fsencode(staged), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE)
-        if done == 0:
-            return
-    aside = target.with_name(f".{target.name[:100]}.replaced")
+    if _renameat2(staged, target, _RENAME_EXCHANGE):
+        return
+    aside = target.with_name(f".{os.fsdecode(os.fsencode(target.name)[:100])}.replaced")
     target.rename(aside)
     staged.rename(target)
     aside.rename(staged)
@@ -209,7 +316,14 @@ def _exchange(staged: Path, target: Path) -> None:
 
 def surroundings_error(error: OSError, target: Path) -> CdtError:
     """Return the error that an OSError on the target's side amounts to."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+        return CustomerError(
+            "the target exists, or a file stands where its folder should",
+            code="target-exists",
+            where=str(target),
+            remedy="choose another name",
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return FacilityError(
             "the disk is full", code="disk-full", where=str(target), remedy="free space or choose another target"
         )
@@ -219,7 +333,10 @@ def surroundings_error(error: OSError, target: Path) -> CdtError:
         )
     if error.errno in (errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
         return CustomerError(
-            f"the target is no usable path: {error.strerror}", code="wrong-usage", where=str(target)
+            f"the target is no usable path: {error.strerror}",
+            code="wrong-usage",
+            where=str(target),
+            remedy="choose another name",
         )
     return FacilityError(
         f"the target failed: {error.strerror or error}", code="disk-full", where=str(target), remedy="check the disk"

@@ -6,6 +6,7 @@ another one of the same name in its group or an ancestor's becomes NAME_2, in pa
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
@@ -142,3 +143,8 @@ def _fits(
 def nodes_path(path: str, nodes: Mapping[str, str]) -> str:
     """Return the node path of a source path, itself where it names no node."""
     return nodes.get(path, path)
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text that any paper can hold: bytes that are not UTF-8 stand as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

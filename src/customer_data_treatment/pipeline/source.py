@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CustomerError
-from ..ports import ByteSource
 from ..model.checksums import Digester
-from .survey import source_changed
+from ..ports import ByteSource
 
 _PIECE = 1 << 20
 
@@ -26,6 +25,13 @@ class SourceDigest:
     sha256: str
     bytes: int
     files: Mapping[str, Mapping[str, str]]
+
+
+def source_changed(name: str) -> CustomerError:
+    """Return the error for a source that gave other bytes on its second reading."""
+    return CustomerError(
+        "the source changed while it was read", code="source-changed", where=name, remedy="treat it when it is at rest"
+    )
 
 
 class DigestThread:
@@ -82,7 +88,9 @@ class DigestThread:
             digests = next(iter(self._found.values()))
             return SourceDigest(digests["sha256"], self._source.size, self._found)
         lines = "".join(f"{d['sha256']}  {name}\n" for name, d in sorted(self._found.items()))
-        return SourceDigest(hashlib.sha256(lines.encode()).hexdigest(), self._source.size, self._found)
+        return SourceDigest(
+            hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest(), self._source.size, self._found
+        )
 
     def cancel(self) -> None:
         """Stop early; what was found is of no use."""

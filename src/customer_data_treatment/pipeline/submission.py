@@ -5,6 +5,7 @@ the root. The whole is its worst dataset; one that could not be read stands ther
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from ..errors import CdtError, CustomerError
 from ..formats.detect import all_formats
-from ..model.naming import encoded
+from ..model.naming import encoded, printable
 from ..model.requirements import read_requirements
 from ..model.standards import Stated, standards_met
 from ..model.verdict import Finding, worst_of
@@ -37,10 +38,24 @@ DATASETS = "datasets"
 
 def treat_any(source: ByteSource, target: Path, options: TreatOptions, surroundings: Surroundings) -> TreatSummary:
     """Treat one dataset, or a folder of several as one submission."""
+    _refuse_overlap(source, target)
     members = members_of(source)
     if members is None:
         return treat(source, target, options, surroundings)
     return _treat_submission(source, members, target, options, surroundings)
+
+
+def _refuse_overlap(source: ByteSource, target: Path) -> None:
+    """Raise CustomerError where writing the package would touch the source, or replacing it remove the source."""
+    origin = Path(os.path.realpath(source.local_path()))
+    placed = Path(os.path.realpath(target.absolute().parent), target.name)
+    if origin == placed or origin in placed.parents or placed in origin.parents:
+        raise CustomerError(
+            "the source and the target lie within each other",
+            code="wrong-usage",
+            where=str(target),
+            remedy="choose a target outside the source",
+        )
 
 
 def members_of(source: ByteSource) -> list[str] | None:
@@ -92,20 +107,34 @@ def _treat_submission(
                 if error.exit_status != 3:
                     raise
                 errors.append(error)
-                entries.append({"name": member, "level": str(Level.NOT_CERTIFIED), "error": error.record()})
+                record = _within(error.record(), source.local_path())
+                entries.append({"name": printable(member), "level": str(Level.NOT_CERTIFIED), "error": record})
         if not bodies:
-            raise errors[0]
+            raise _none_taken(errors)
         origin = digest.result()
         body, findings = _whole(source, origin, entries, bodies, options, surroundings)
         _papers(folder, body, options, surroundings)
     return summary_of(target, body, findings, time.monotonic() - began)
 
 
+def _within(record: dict[str, str], root: Path) -> dict[str, str]:
+    """Return an error's record with places told from the submission's folder: no path enters a package."""
+    return {key: printable(text.replace(f"{root}/", "")) for key, text in record.items()}
+
+
+def _none_taken(errors: list[CdtError]) -> CdtError:
+    first = errors[0]
+    if len(errors) == 1:
+        return first
+    message = f"none of {len(errors)} datasets could be taken; the first: {first.message}"
+    return CustomerError(message, code=first.code, where=first.where, remedy=first.remedy)
+
+
 def _names(members: list[str]) -> dict[str, str]:
     taken: set[str] = set()
     found = {}
     for member in members:
-        wanted = encoded(member.replace("/", "."))
+        wanted = encoded(printable(member.replace("/", ".")))
         name, number = wanted, 2
         while name.casefold() in taken:
             name, number = f"{wanted}_{number}", number + 1
@@ -132,7 +161,7 @@ def _treat_member(
 
 def _entry(member: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "name": member,
+        "name": printable(member),
         "path": f"{DATASETS}/{name}",
         "format": body["format"],
         "level": body["level"],
@@ -179,7 +208,9 @@ def _whole(
         "gates": _joint_gates(bodies),
         "checks": [],
         "fields": [],
-        "findings": [{"code": f.code, "severity": str(f.severity), "message": f.message, "where": f.where} for f in findings],
+        "findings": [
+            {"code": f.code, "severity": str(f.severity), "message": f.message, "where": f.where} for f in findings
+        ],
         "datasets": entries,
         "sizes": sizes | {"ratio": sizes["stored"] / origin.bytes if origin.bytes else None},
         "carried": [],
@@ -227,16 +258,42 @@ def _papers(folder: Path, body: dict[str, Any], options: TreatOptions, surroundi
 def verify_any(package: Path, source: ByteSource | None, surroundings: Surroundings) -> Verification:
     """Verify a package; of a submission every dataset too, each beside its own part of the source."""
     found = verify(package, source, surroundings)
-    if found.problems or not (package / DATASETS).is_dir():
+    if found.problems or not os.path.isdir(package / DATASETS):
         return found
     body = json.loads((package / CERTIFICATE).read_bytes())["body"]
-    for entry in body.get("datasets", ()):
-        if "path" not in entry:
+    entries = [entry for entry in body.get("datasets", ()) if "path" in entry]
+    parts = _parts(source, body, found) if source is not None else {}
+    if found.problems:
+        return found
+    for entry in entries:
+        own = parts.get(entry["name"])
+        if source is not None and own is None:
+            found.problem(entry["name"], "the source does not hold it")
             continue
-        own = surroundings.source(source.local_path() / entry["name"], entry["name"]) if source is not None else None
-        part = verify(package / entry["path"], own, surroundings)
+        opened = surroundings.source(source.local_path() / own, own) if source is not None and own else None
+        part = verify(package / entry["path"], opened, surroundings)
         found.fields += part.fields
         found.problems += [{"file": f"{entry['path']}/{p['file']}", "what": p["what"]} for p in part.problems]
         found.unopened = found.unopened or part.unopened
+        if not part.problems and _said(package / entry["path"]) != {key: entry.get(key) for key in _SAID}:
+            found.problem(CERTIFICATE, f"what it says of {entry['name']} is not what that dataset's certificate says")
     found.proven = source is not None and not found.problems
     return found
+
+
+def _parts(source: ByteSource, body: Mapping[str, Any], found: Verification) -> dict[str, str]:
+    """Return name in the certificate -> path in the source; note a source that is another one."""
+    digest = DigestThread(source).result()
+    if digest.sha256 != body["source"]["sha256"]:
+        found.problem(source.name, "it is not the source this package was made from")
+        return {}
+    return {printable(member): member for member in members_of(source) or ()}
+
+
+_SAID = ("format", "level", "score", "fidelity", "content_sha256")
+
+
+def _said(dataset: Path) -> dict[str, Any]:
+    """Return of a dataset's own certificate what the whole's repeats."""
+    body = json.loads((dataset / CERTIFICATE).read_bytes())["body"]
+    return {key: body["fidelity"]["value"] if key == "fidelity" else body[key] for key in _SAID}

@@ -1,6 +1,7 @@
 """What a treatment is given by whoever runs it: places, keys, the clock. Chosen in wiring, never here."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ class Surroundings:
 
     `instant` is the run's one instant, ISO 8601 UTC in whole seconds. `staging(target, overwrite)`
     makes the folder that becomes the package; `source(path, name)` opens a part of a folder; `open_decoder` opens a format, in a child where its
-    facts ask for one; `scratch` holds plaintext of sealed packages while they are read.
+    facts ask for one; `scratch()` gives a private folder that holds plaintext of sealed packages while they are read.
     `explain` turns an OSError on the target's side into the product's own error.
     """
 
@@ -25,5 +26,5 @@ class Surroundings:
     explain: Callable[[OSError, Path], CdtError]
     instant: str
     progress: Progress
-    scratch: Path
+    scratch: Callable[[], AbstractContextManager[Path]]
     key_ring: KeyRing | None = None

@@ -5,8 +5,9 @@ what decodes, score and level from the stored counts. With the source: every bou
 fidelity, on the source's own values. Unsigned, it finds damage and not forgery.
 """
 
+import errno
 import hashlib
-import tempfile
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,20 +77,11 @@ def verify(package: Path, source: ByteSource | None, surroundings: Surroundings)
     check_files(package, manifest, found)
     if certificate is None or manifest is None:
         return found
-    body = certificate["body"]
-    _verdict(body, found)
-    if found.problems or "datasets" in body:
-        return found
     try:
-        with plaintext(package, manifest, surroundings) as (folder, records):
-            _content(body, manifest, records, surroundings.key_ring, found)
-            if not found.problems:
-                opened = OpenedPackage(folder)
-                found.fields = prove_alone(opened, body, found.problem, surroundings.progress)
-                if source is not None and not found.problems:
-                    prove_against(opened, body, source, found.problem, surroundings)
-                    found.proven = not found.problems
-                opened.close()
+        body = certificate["body"]
+        _verdict(body, found)
+        if not found.problems and "datasets" not in body:
+            _prove(package, body, manifest, source, surroundings, found)
     except FacilityError as error:
         if error.code != "no-key":
             raise
@@ -98,14 +90,46 @@ def verify(package: Path, source: ByteSource | None, surroundings: Surroundings)
         if error.code not in ("not-verified", "wrong-source"):
             raise
         found.problem(error.where or package.name, error.message)
+    except MemoryError:
+        raise
+    except Exception as error:  # digests that agree with forged content: every decoder fails in its own way
+        if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+            raise surroundings.explain(error, package) from error
+        found.problem(CERTIFICATE, f"it does not go with the content ({error!r})"[:200])
     return found
+
+
+_SURROUNDINGS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE)
+
+
+def _prove(
+    package: Path,
+    body: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    source: ByteSource | None,
+    surroundings: Surroundings,
+    found: Verification,
+) -> None:
+    with plaintext(package, manifest, surroundings) as (folder, records):
+        _content(body, manifest, records, surroundings.key_ring, found)
+        if found.problems:
+            return
+        opened = OpenedPackage(folder)
+        try:
+            found.fields = prove_alone(opened, body, found.problem, surroundings.progress)
+            if source is not None and not found.problems:
+                prove_against(opened, body, source, found.problem, surroundings)
+                found.proven = not found.problems
+        finally:
+            opened.close()
 
 
 def read_papers(package: Path) -> dict[str, bytes | None]:
     """Return the bytes of certificate and manifest, None for an absent one; raise CustomerError if both are."""
-    if not package.is_dir():
-        what = "there is no such package" if not package.exists() else "it is a file, not a package"
-        code = "not-found" if not package.exists() else "not-a-package"
+    if not os.path.isdir(package):
+        there = os.path.lexists(package)
+        what = "it is a file, not a package" if there else "there is no such package"
+        code = "not-a-package" if there else "not-found"
         raise CustomerError(what, code=code, where=str(package), remedy="name a folder that cdt treat made")
     papers: dict[str, bytes | None] = {}
     for name in (CERTIFICATE, MANIFEST):
@@ -113,7 +137,12 @@ def read_papers(package: Path) -> dict[str, bytes | None]:
         try:
             papers[name] = path.read_bytes() if path.is_file() else None
         except OSError as error:
-            raise CustomerError(f"it cannot be read: {error.strerror}", code="unreadable", where=str(path)) from error
+            raise CustomerError(
+                f"it cannot be read: {error.strerror}",
+                code="unreadable",
+                where=str(path),
+                remedy="check the permissions",
+            ) from error
     if papers[CERTIFICATE] is None and papers[MANIFEST] is None:
         raise CustomerError(
             "it holds neither a manifest nor a certificate",
@@ -154,10 +183,21 @@ def check_papers(
         raw = papers[MANIFEST]
         if raw is not None and certificate and hashlib.sha256(raw).hexdigest() != certificate.get("manifest_sha256"):
             found.problem(MANIFEST, "it does not have the digest that the certificate states")
-    if manifest is not None and not isinstance(manifest.get("files"), list):
-        found.problem(MANIFEST, "it lists no files")
+    if manifest is not None and not _lists_files(manifest):
+        found.problem(MANIFEST, "it does not list files as a manifest does")
         manifest = None
     return certificate, manifest
+
+
+def _lists_files(manifest: Mapping[str, Any]) -> bool:
+    """Tell whether a manifest lists each file once: inside the package, with a size and a digest."""
+    try:
+        paths = [entry["path"] for entry in manifest["files"]]
+        typed = all(type(e["bytes"]) is int and type(e["sha256"]) is str for e in manifest["files"])
+        inside = all(part not in ("", ".", "..") for path in paths for part in path.split("/"))
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return typed and inside and paths == sorted(set(paths))
 
 
 def check_files(package: Path, manifest: Mapping[str, Any] | None, found: Verification) -> None:
@@ -172,10 +212,18 @@ def check_files(package: Path, manifest: Mapping[str, Any] | None, found: Verifi
         found.problem(path, "it is not listed in the manifest")
     for path in sorted(listed.keys() & present):
         entry, file = listed[path], package / path
-        if file.is_symlink() or not file.is_file():
+        if file.is_symlink() or not os.path.isfile(file):
             found.problem(path, "it is no plain file")
             continue
-        size, digest = digest_of(file)
+        try:
+            size, digest = digest_of(file)
+        except OSError as error:
+            raise CustomerError(
+                f"it cannot be read: {error.strerror}",
+                code="unreadable",
+                where=str(file),
+                remedy="check the permissions",
+            ) from error
         found.files += 1
         found.bytes += size
         if size != entry["bytes"]:
@@ -185,9 +233,20 @@ def check_files(package: Path, manifest: Mapping[str, Any] | None, found: Verifi
 
 
 def _walk(package: Path) -> Iterator[str]:
-    for path in package.rglob("*"):
-        if not path.is_dir() or path.is_symlink() or not any(path.iterdir()):
-            yield path.relative_to(package).as_posix()
+    """Yield what lies in a package: every file and link, and every folder that is empty."""
+
+    def refuse(error: OSError) -> None:
+        where = os.fsdecode(error.filename or package)
+        raise CustomerError(
+            f"it cannot be read: {error.strerror}", code="unreadable", where=where, remedy="check the permissions"
+        ) from error
+
+    for root, folders, names in os.walk(package, onerror=refuse):
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
+        for name in (*names, *links):
+            yield Path(root, name).relative_to(package).as_posix()
+        if not folders and not names and Path(root) != package:
+            yield Path(root).relative_to(package).as_posix()
 
 
 def digest_of(path: Path) -> tuple[int, str]:
@@ -202,12 +261,12 @@ def digest_of(path: Path) -> tuple[int, str]:
 
 def _verdict(body: Mapping[str, Any], found: Verification) -> None:
     """Recompute score, level and every check's score from the stored counts; of a submission, its worst dataset."""
-    if "datasets" in body:
-        pairs = [(entry.get("score"), Level(entry["level"])) for entry in body["datasets"]]
-        if worst_of(pairs) != (body["score"], Level(body["level"])):
-            found.problem(CERTIFICATE, "its score and level are not those of its worst dataset")
-        return
     try:
+        if "datasets" in body:
+            pairs = [(entry.get("score"), Level(entry["level"])) for entry in body["datasets"]]
+            if worst_of(pairs) != (body["score"], Level(body["level"])):
+                found.problem(CERTIFICATE, "its score and level are not those of its worst dataset")
+            return
         results = [result_of(entry) for entry in body["checks"]]
         fidelity, asked = body["fidelity"]["value"], body["fidelity"]["requested"]
         verdict = judge(results, fidelity=None if fidelity is None else fidelity >= asked)
@@ -252,12 +311,7 @@ def plaintext(
         return
     if surroundings.key_ring is None:
         raise FacilityError("the package is sealed and there is no key ring", code="no-key", where=package.name)
-    surroundings.scratch.mkdir(parents=True, exist_ok=True)
-    with (
-        sealing.open_sealed(package, surroundings.key_ring) as reader,
-        tempfile.TemporaryDirectory(prefix="cdt-open-", dir=surroundings.scratch) as scratch,
-    ):
-        folder = Path(scratch)
+    with sealing.open_sealed(package, surroundings.key_ring) as reader, surroundings.scratch() as folder:
         reader.unseal_to(folder)
         plain = [FileRecord(path, *digest_of(folder / path)) for path in reader.names()]
         yield folder, plain
@@ -278,5 +332,3 @@ def _content(
         stated = content_digest(records)
     if stated != body["content_sha256"]:
         found.problem(CERTIFICATE, "content_sha256 does not follow from the content")
-
-
