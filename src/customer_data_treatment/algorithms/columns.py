@@ -96,7 +96,11 @@ def _integers(x: "np.ndarray[Any, Any]", count: int, missing: int) -> Statistics
     if len(x) == 0:
         return Statistics(count=count, missing=missing, total=0)
     high = int((x >> x.dtype.type(32)).sum(dtype=np.int64)) if x.dtype.itemsize == 8 else 0
-    low = int((x & x.dtype.type(0xFFFFFFFF)).sum(dtype=np.uint64)) if x.dtype.itemsize == 8 else int(x.sum(dtype=np.int64))
+    low = (
+        int((x & x.dtype.type(0xFFFFFFFF)).sum(dtype=np.uint64))
+        if x.dtype.itemsize == 8
+        else int(x.sum(dtype=np.int64))
+    )
     total = (high << 32) + low
     mean = total / len(x)
     deviation = x.astype(np.float64) - mean
@@ -148,7 +152,12 @@ def _update_lists(hasher: Any, column: pa.Array) -> None:
 
 def _update_flat(hasher: Any, column: pa.Array) -> None:
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
+    if (
+        pa.types.is_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_large_binary(kind)
+    ):
         lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
         hasher.update(lengths.astype(np.int64).tobytes())
         present = pc.drop_null(column).cast(pa.large_binary())

@@ -46,10 +46,7 @@ def _squares(x: Any, start: int, stop: int, centre: float) -> float:
     return (s0 + s1) + (s2 + s3)
 
 
-@kernel(
-    "void(float32[::1], int32[::1], int32, int32, float64, boolean, float64[::1])",
-    "void(float64[::1], int64[::1], int64, int64, float64, boolean, float64[::1])",
-)
+@kernel
 def _observe_floats(x: Any, bits: Any, low: Any, mask: Any, fill: float, has_fill: bool, out: Any) -> None:
     """Fill out = [missing, nan, +inf, -inf, min, max, mean, m2, negative zeros, finite].
 
@@ -117,10 +114,7 @@ def _observe_floats(x: Any, bits: Any, low: Any, mask: Any, fill: float, has_fil
     out[4], out[5], out[6], out[7], out[8], out[9] = lo, hi, mean, m2, zeros, n
 
 
-_INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
-
-
-@kernel(*(f"void({kind}[::1], {kind}, boolean, {kind}[::1], int64[::1], float64[::1])" for kind in _INTEGERS))
+@kernel
 def _observe_integers(x: Any, fill: Any, has_fill: bool, extremes: Any, sums: Any, moments: Any) -> None:
     """Fill extremes = [min, max], sums = [missing, high, low], moments = [finite, mean, m2].
 
@@ -190,7 +184,7 @@ def _observe_integers(x: Any, fill: Any, has_fill: bool, extremes: Any, sums: An
     moments[0], moments[1], moments[2] = n, mean, m2
 
 
-@kernel("boolean(uint8[::1], uint8[::1])")
+@kernel
 def _same_bytes(a: Any, b: Any) -> bool:
     different = np.uint8(0)
     for i in range(a.size):

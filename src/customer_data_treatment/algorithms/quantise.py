@@ -15,14 +15,8 @@ import numpy as np
 from .jit import kernel
 from .quantise_errors import Errors
 
-_PACKED = tuple(
-    f"void({source}[::1], {target}[::1], float64, float64, float64, float64, int64, int64, {target}, float64[::1])"
-    for source in ("float32", "float64")
-    for target in ("int8", "int16", "int32")
-)
 
-
-@kernel(*_PACKED)
+@kernel
 def _pack(
     x: Any, q: Any, step: float, origin: float, bound: float, hole: float, lo: int, hi: int, sentinel: Any, out: Any
 ) -> None:
@@ -101,10 +95,7 @@ def _pack(
     out[0], out[1], out[2], out[3] = broken, largest, total, squares
 
 
-@kernel(
-    "void(float32[::1], float32[::1], float64, float64, float64, float64[::1])",
-    "void(float64[::1], float64[::1], float64, float64, float64, float64[::1])",
-)
+@kernel
 def _round(x: Any, y: Any, step: float, bound: float, hole: float, out: Any) -> None:
     """Fill y, and out = [broken, max error, sum of errors, sum of squared errors].
 

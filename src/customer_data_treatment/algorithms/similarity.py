@@ -131,7 +131,8 @@ def lattice_unit(finite: "np.ndarray[Any, Any]", dtype: "np.dtype[Any]") -> floa
 
 def _on_lattice(finite: "np.ndarray[Any, Any]", scale: float, dtype: "np.dtype[Any]") -> bool:
     """Tell whether values are k / scale, or k * (1 / scale), to within four roundings of their dtype."""
-    nearest = np.rint(finite * scale)
+    with np.errstate(over="ignore"):
+        nearest = np.rint(finite * scale)
     if float(np.abs(nearest).max()) > 2.0**45:
         return False
     room = 4.0 * float(np.finfo(dtype).eps) * np.abs(finite)

@@ -1,11 +1,11 @@
 """How far a decoded value may lie from the original, and how people write it.
 
-    --bound lossless            every field exact (the default)
-    --bound auto                the smallest form whose fidelity is high enough, field by field
-    --bound rel=1e-3            1e-3 of the field's finite range
-    --bound abs=0.01            0.01 in stored numbers' physical units
-    --bound noise=0.25          a quarter of the estimated noise sigma
-    --bound FIELD:abs=0.01      for one field; a column is TABLE/COLUMN
+--bound lossless            every field exact (the default)
+--bound auto                the smallest form whose fidelity is high enough, field by field
+--bound rel=1e-3            1e-3 of the field's finite range
+--bound abs=0.01            0.01 in stored numbers' physical units
+--bound noise=0.25          a quarter of the estimated noise sigma
+--bound FIELD:abs=0.01      for one field; a column is TABLE/COLUMN
 """
 
 import math
@@ -51,3 +51,13 @@ def _bad(text: str) -> CustomerError:
         code="bad-bound",
         remedy="write lossless, auto, rel=1e-3, abs=0.01 or noise=0.25, after FIELD: if it is for one field",
     )
+
+
+LOSSLESS = BoundRequest("lossless")
+
+
+def asked_bound(name: str, requests: tuple[BoundRequest, ...]) -> BoundRequest:
+    """Return the bound asked for a field: the last that names it, else the last that names none, else lossless."""
+    own = [request for request in requests if request.field == name]
+    general = [request for request in requests if request.field is None]
+    return own[-1] if own else general[-1] if general else LOSSLESS

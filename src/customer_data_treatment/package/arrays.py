@@ -7,16 +7,18 @@ xarray are its readers and judges, never its writers.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..codecs.bounded import Form
 from ..model.sample import ChunkGrid
 from ..plugin import CodecCode
 from .files import Ledger
 from .layout import ARRAYS
 from .shards import ShardWriter
+
+if TYPE_CHECKING:
+    from ..codecs.bounded import Form
 
 _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 
@@ -146,7 +148,7 @@ def _dump(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False, sort_keys=True).encode("utf-8")
 
 
-def field_attributes(form: Form, attributes: Mapping[str, Any], fill: Any) -> dict[str, Any]:
+def field_attributes(form: "Form", attributes: Mapping[str, Any], fill: Any) -> dict[str, Any]:
     """Return the CF attributes that decode a packed field; the rest as it is."""
     if form.grid is None:
         return dict(attributes) | ({"_FillValue": fill} if fill is not None else {})

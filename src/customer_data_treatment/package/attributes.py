@@ -28,9 +28,7 @@ _UNIT_DAYS = (
     ("day days d".split(), 1.0),
 )
 _TIME_WORDS = frozenset(word for words, _ in _UNIT_DAYS for word in words)
-_CALENDARS = frozenset(
-    "standard gregorian proleptic_gregorian julian noleap 365_day all_leap 366_day 360_day".split()
-)
+_CALENDARS = frozenset("standard gregorian proleptic_gregorian julian noleap 365_day all_leap 366_day 360_day".split())
 
 
 def jsonable(value: Any) -> Any:

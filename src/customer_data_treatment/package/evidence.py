@@ -88,5 +88,15 @@ class EvidenceWriter:
 def statistics_of_row(row: dict[str, Any]) -> Statistics:
     """Return the statistics that a row of evidence holds."""
     numbers = {name: None if row[name] is None else literal_eval(row[name]) for name in ("minimum", "maximum", "total")}
-    kept = ("count", "missing", "nan", "positive_infinite", "negative_infinite", "mean", "m2", "distinct", "distinct_exact")
+    kept = (
+        "count",
+        "missing",
+        "nan",
+        "positive_infinite",
+        "negative_infinite",
+        "mean",
+        "m2",
+        "distinct",
+        "distinct_exact",
+    )
     return Statistics(**{name: row[name] for name in kept}, **numbers)

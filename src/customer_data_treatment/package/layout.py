@@ -34,9 +34,9 @@ def chunk_shape(
         return ()
     whole = tuple(max(1, n) for n in shape)
     limit = max(1, _CHUNK // itemsize)
-    if source_chunks is not None and prod(
-        min(c, n) for c, n in zip(source_chunks, whole, strict=True)
-    ) * itemsize <= (_LARGEST_SOURCE_CHUNK):
+    if source_chunks is not None and prod(min(c, n) for c, n in zip(source_chunks, whole, strict=True)) * itemsize <= (
+        _LARGEST_SOURCE_CHUNK
+    ):
         chunk = [min(max(1, c), n) for c, n in zip(source_chunks, whole, strict=True)]
     elif spatial_axes is not None and whole[spatial_axes[0]] * whole[spatial_axes[1]] > limit:
         chunk = [1] * len(whole)

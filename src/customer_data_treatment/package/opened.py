@@ -8,78 +8,24 @@ import json
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from numcodecs import VLenUTF8
 
-from ..algorithms.quantise import Grid
-from ..codecs import CODECS
-from ..codecs.bounded import Form, restored
 from ..errors import CustomerError
 from ..model.dataset import TEXT, ArrayField, Dataset, TableField
 from ..model.facts import from_record
 from ..model.sample import ChunkGrid
-from ..plugin import CodecCode, load
 from ..ports import Box
 from .carried import read_carried
 from .layout import ARRAYS, CARRIED, PLAN, TABLES
-from .shards import ShardReader
 from .tables import open_table
 
+if TYPE_CHECKING:
+    from .stored import StoredArray
+
 FACTS = f"{CARRIED}/dataset.json"
-
-
-class StoredArray:
-    """The chunks of one array as they lie in the package."""
-
-    def __init__(self, folder: Path, node: str, grid: ChunkGrid, form: Form, codec: str, field: ArrayField) -> None:
-        self._folder = folder / ARRAYS / node
-        self.grid, self.form, self.field = grid, form, field
-        self._code: CodecCode = load(CODECS, codec)
-        per = [s // c for s, c in zip(grid.shard, grid.chunk, strict=True)]
-        self._places = int(np.prod(per, dtype=np.int64)) if per else 1
-        self._shard: tuple[tuple[int, ...], ShardReader] | None = None
-        text = field.dtype == TEXT
-        self.dtype = np.dtype(object) if text else form.stored_dtype(field.numpy_dtype())
-
-    def chunk(self, shard: tuple[int, ...], place: int) -> "np.ndarray[Any, Any]":
-        """Return a whole stored chunk, padding included; text comes as its encoded bytes.
-
-        Raise ValueError where it does not decode, OSError where its file is not there.
-        """
-        frame = self._frame(shard, place)
-        if self.field.dtype == TEXT:
-            raw = np.empty(int.from_bytes(frame[4:8], "little"), np.uint8)
-            self._code.decode(frame, raw)
-            return raw
-        out = np.empty(self.grid.chunk, self.dtype)
-        self._code.decode(frame, out)
-        return out
-
-    def _frame(self, shard: tuple[int, ...], place: int) -> bytes:
-        if not self.grid.shape:
-            return (self._folder / "c").read_bytes()
-        if self._shard is None or self._shard[0] != shard:
-            self.close()
-            path = self._folder.joinpath("c", *map(str, shard))
-            self._shard = (shard, ShardReader(path, self._places))
-        return self._shard[1].frame(place)
-
-    def values(self, shard: tuple[int, ...], place: int, box: Box) -> "np.ndarray[Any, Any]":
-        """Return the stored values of one chunk's box, without padding."""
-        chunk = self.chunk(shard, place)
-        if self.field.dtype == TEXT:
-            chunk = VLenUTF8().decode(chunk).reshape(self.grid.chunk)
-        inside = tuple(slice(0, part.stop - part.start) for part in box)
-        return np.ascontiguousarray(chunk[inside]) if inside else chunk.reshape(())
-
-    def close(self) -> None:
-        """Close the shard that is open."""
-        if self._shard is not None:
-            self._shard[1].close()
-            self._shard = None
 
 
 class OpenedPackage:
@@ -115,8 +61,10 @@ class OpenedPackage:
         return self.folder / TABLES / f"{stem}.parquet"
 
     @lru_cache(maxsize=64)  # noqa: B019  a package is opened once a command
-    def array(self, name: str) -> StoredArray:
-        """Return one array's stored chunks."""
+    def array(self, name: str) -> "StoredArray":
+        """Return one array's stored chunks; its code loads compiled kernels, which tables need not."""
+        from .stored import StoredArray, form_of
+
         entry = next(item for item in self.plan["fields"] if item["field"] == name)
         field = self.dataset.field(name)
         assert isinstance(field, ArrayField)
@@ -124,18 +72,23 @@ class OpenedPackage:
         form = form_of(entry["encoding"], field.fill)
         return StoredArray(self.folder, self.facts["nodes"][name], grid, form, entry["encoding"]["codec"], field)
 
-    def missing_mask(self, name: str) -> StoredArray | None:
+    def missing_mask(self, name: str) -> "StoredArray | None":
         """Return the mask of a text array's missing values, None where none is missing."""
         node = f"{self.facts['nodes'][name]}__missing"
         if not (self.folder / ARRAYS / node).is_dir():
             return None
+        from ..codecs.bounded import EXACT
+        from .stored import StoredArray
+
         text = self.array(name)
         entry = next(item for item in self.plan["fields"] if item["field"] == name)
         field = ArrayField(f"{name}__missing", text.grid.shape, "bool")
-        return StoredArray(self.folder, node, text.grid, Form(), entry["encoding"]["codec"], field)
+        return StoredArray(self.folder, node, text.grid, EXACT, entry["encoding"]["codec"], field)
 
     def read(self, name: str, box: Box) -> "np.ndarray[Any, Any]":
         """Return decoded values of a box in the source's dtype; text as str objects, None where missing."""
+        from ..codecs.bounded import restored
+
         stored = self.array(name)
         mask = self.missing_mask(name) if stored.field.dtype == TEXT else None
         out = np.empty([part.stop - part.start for part in box], stored.field.numpy_dtype())
@@ -173,15 +126,3 @@ def _overlap(chunk: Box, box: Box) -> tuple[Box, Box]:
         source.append(slice(start - c.start, stop - c.start))
         target.append(slice(start - b.start, stop - b.start))
     return tuple(source), tuple(target)
-
-
-def form_of(encoding: dict[str, Any], fill: Any) -> Form:
-    """Return the form that a plan's encoding names."""
-    if encoding["form"] == "packed":
-        step = float(encoding["scale_factor"])
-        origin = round(float(encoding["add_offset"]) / step)
-        hole = float(fill) if encoding["missing"] == "fill" else None
-        return Form("packed", encoding["bound"], grid=Grid(encoding["dtype"], step, origin, hole))
-    if encoding["form"] == "rounded":
-        return Form("rounded", encoding["bound"], step=float(encoding["step"]))
-    return Form()

@@ -13,6 +13,7 @@ from ..algorithms.similarity import ks_distance, pearson, spread
 from .watch import Watch
 from ..codecs.bounded import Form, store
 from ..errors import CustomerError, InternalFault
+from ..model.bound import asked_bound
 from ..model.chunk import Chunk
 from ..model.dataset import TEXT, ArrayField
 from ..model.outcome import ChunkTally
@@ -26,7 +27,6 @@ from ..plugin import CodecCode
 from .choose import (
     Choice,
     allowed,
-    asked_bound,
     choose,
     codec_named,
     decoded_sample,
@@ -37,7 +37,8 @@ from .choose import (
 from .context import Treatment
 from .fields import EXACT_FIDELITY, Fidelity, FieldOutcome, statistics_record
 from .sketch import ArraySketch
-from .survey import ArrayChunk, Collector, Survey, checksum, chunks, source_changed, survey, trial_chunks
+from .source import source_changed
+from .survey import ArrayChunk, Collector, Survey, checksum, chunks, survey, trial_chunks
 
 _TEXT_ITEM = 16  # bytes a text value is taken for when chunks are cut
 
@@ -68,9 +69,7 @@ def prepare(work: Treatment, array: ArrayField) -> Prepared:
     samples = trial_chunks(work.decoder, array, grid) if array.size and array.dtype != TEXT else []
     if request.kind in ("rel", "noise", "auto") and array.size:
         found = survey(work.decoder, array, grid, work.run, work.progress)
-        choice = choose(
-            array, request, found, samples, native=native, minimum_fidelity=work.options.minimum_fidelity
-        )
+        choice = choose(array, request, found, samples, native=native, minimum_fidelity=work.options.minimum_fidelity)
         return Prepared(array, grid, choice, found)
     guess = trial_survey(array, samples)
     if request.kind == "abs" and guess.statistics.minimum is not None and guess.statistics.maximum is not None:
@@ -266,6 +265,7 @@ def _conclude(
         "shape": list(array.shape),
         "dtype": array.dtype,
         "units": array.units,
+        "scale": None if array.scale is None else [float(part) for part in array.scale],
         "role": str(array.role),
         "encoding": encoding_record(choice),
         "bytes_decoded": array.size * dtype.itemsize,

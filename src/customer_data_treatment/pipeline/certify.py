@@ -99,9 +99,7 @@ def certify(account: Account, content_sha256: str | None = None) -> tuple[dict[s
 def _dimensions(results: tuple[CheckResult, ...], verdict: Verdict) -> dict[str, Any]:
     found = {}
     for dimension, value in verdict.dimensions.items():
-        deciding = [
-            r for r in results if r.dimension is dimension and r.kind is RuleKind.SCORED and score(r) == value
-        ]
+        deciding = [r for r in results if r.dimension is dimension and r.kind is RuleKind.SCORED and score(r) == value]
         found[str(dimension)] = {"score": value, "check": deciding[0].name if value is not None else None}
     return found
 
@@ -161,9 +159,7 @@ def _stated(account: Account, verdict: Verdict) -> Stated:
         "community-format",
         "metadata-plain",
     }
-    measurements = [
-        r for o in account.outcomes for r in o.records if r.get("role") == "measurement" and "units" in r
-    ]
+    measurements = [r for o in account.outcomes for r in o.records if r.get("role") == "measurement" and "units" in r]
     if measurements and all(record["units"] for record in measurements):
         facts.add("units")
     if account.requirements.tables:
@@ -214,9 +210,7 @@ def _about_announced_bytes(account: Account) -> list[Finding]:
     announced, came = float(account.options.hints.get("bytes", "0")), account.source.bytes
     if not announced or 0.5 <= came / announced <= 2.0:
         return []
-    return [
-        Finding("size-differs", Severity.NOTE, f"about {announced:.3g} bytes were announced and {came} came")
-    ]
+    return [Finding("size-differs", Severity.NOTE, f"about {announced:.3g} bytes were announced and {came} came")]
 
 
 def _about_size(account: Account) -> list[Finding]:

@@ -11,7 +11,7 @@ from ..algorithms.similarity import ks_distance, lattice_unit, spread, ssim
 from ..codecs import CODECS
 from ..codecs.bounded import EXACT, Form, restored, store
 from ..errors import CustomerError
-from ..model.bound import BoundRequest
+from ..model.bound import LOSSLESS, BoundRequest
 from ..model.dataset import TEXT, ArrayField
 from ..model.statistics import Statistics
 from ..plugin import CodecCode, load
@@ -19,7 +19,6 @@ from ..vocabulary import Role
 from .survey import Survey
 
 _SMALL = 16 << 20
-LOSSLESS = BoundRequest("lossless")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +29,6 @@ class Choice:
     codec: str
     asked: BoundRequest
     note: str = ""
-
-
-def asked_bound(name: str, requests: tuple[BoundRequest, ...]) -> BoundRequest:
-    """Return the bound asked for a field: the last that names it, else the last that names none."""
-    own = [request for request in requests if request.field == name]
-    general = [request for request in requests if request.field is None]
-    return own[-1] if own else general[-1] if general else LOSSLESS
 
 
 def allowed(array: ArrayField, request: BoundRequest) -> BoundRequest:
@@ -139,7 +131,9 @@ def choose(
         form = _auto_form(array, found, finite, unit, native=native, target=minimum_fidelity)
     else:
         bound = absolute_bound(array, request, found)
-        form = bounded_form(array, bound, found.statistics, found.negative_zeros, unit, native=native) if bound else None
+        form = (
+            bounded_form(array, bound, found.statistics, found.negative_zeros, unit, native=native) if bound else None
+        )
     if form is None:
         return Choice(EXACT, exact_codec, request, "no bounded form keeps what was asked, so it is stored exactly")
     stored = [store(s, form, array.fill)[0] for s in samples]

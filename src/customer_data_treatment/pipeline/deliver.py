@@ -15,9 +15,7 @@ from .certify import Account, certify, without_values
 from .surroundings import Surroundings
 
 
-def deliver(
-    account: Account, folder: Path, surroundings: Surroundings
-) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+def deliver(account: Account, folder: Path, surroundings: Surroundings) -> tuple[dict[str, Any], tuple[Finding, ...]]:
     """Write the papers of a package whose data, evidence and plan stand; return (body, findings).
 
     A sealed package's data, evidence, plan and report are encrypted here, each under its own key;
@@ -65,5 +63,3 @@ def _crate(account: Account, folder: Path, body: dict[str, Any]) -> None:
     data = written.read_bytes()
     written.unlink()
     account.ledger.write(CRATE, data)
-
-

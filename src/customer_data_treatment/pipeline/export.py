@@ -93,7 +93,5 @@ def _boxes(array: ArrayField) -> list[tuple[slice, ...]]:
     boxes = []
     counts = [-(-n // c) for n, c in zip(array.shape, chunk, strict=True)]
     for cell in np.ndindex(*counts):
-        boxes.append(
-            tuple(slice(i * c, min(n, (i + 1) * c)) for i, c, n in zip(cell, chunk, array.shape, strict=True))
-        )
+        boxes.append(tuple(slice(i * c, min(n, (i + 1) * c)) for i, c, n in zip(cell, chunk, array.shape, strict=True)))
     return boxes

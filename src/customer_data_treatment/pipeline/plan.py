@@ -6,11 +6,12 @@ from typing import Any
 
 from ..errors import FacilityError
 from ..formats.detect import detect
+from ..model.bound import asked_bound
 from ..model.dataset import TEXT, ArrayField, TableField
 from ..package.arrays import ArrayTree
 from ..ports import ByteSource
 from .arrays import plan_record, prepare
-from .choose import asked_bound, codec_named
+from .choose import codec_named
 from .context import Treatment
 from .memory import planned_peak, workers_within
 from .options import TreatOptions
@@ -33,7 +34,14 @@ def plan(source: ByteSource, options: TreatOptions, surroundings: Surroundings, 
         try:
             refuse_unknown_fields(decoder.dataset, options)
             work = Treatment(
-                decoder, options, run, surroundings.progress, None, ArrayTree(None), None, ()  # type: ignore[arg-type]
+                decoder,
+                options,
+                run,
+                surroundings.progress,
+                None,
+                ArrayTree(None),
+                None,
+                (),  # type: ignore[arg-type]
             )
             fields, decoded, stored = _fields(work, source)
         finally:

@@ -1,27 +1,23 @@
 """The proofs behind verify: chunk digests and statistics from the package alone, bounds and fidelity beside the source."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from blake3 import blake3
 
 from ..algorithms.columns import digest_column, observe_column
-from ..algorithms.observe import observe, same_bytes
-from ..codecs.bounded import decoded_statistics, restored, store
 from ..formats.detect import all_formats
-from ..model.dataset import TEXT, ArrayField, TableField
+from ..model.dataset import TEXT, TableField
 from ..model.statistics import Statistics
 from ..package.evidence import statistics_of_row
-from ..package.layout import ARRAYS, EVIDENCE, TABLES
-from ..package.opened import OpenedPackage, StoredArray
+from ..package.layout import EVIDENCE, TABLES
+from ..package.opened import OpenedPackage
 from ..package.tables import column_chunks, one_array, open_table, recut
 from ..ports import ByteSource, Decoder, Progress
 from .fields import statistics_record
 from .source import DigestThread
 from .surroundings import Surroundings
-from .survey import own
 
 Problem = Callable[[str, str], None]
 
@@ -37,14 +33,13 @@ def prove_alone(opened: OpenedPackage, body: Mapping[str, Any], problem: Problem
     for field in opened.dataset.fields:
         if isinstance(field, TableField):
             _prove_table(opened, field, digests, after, problem, progress)
-        elif field.dtype == TEXT:
-            _prove_chunks(opened.array(field.name), field.name, digests, problem, f"{ARRAYS}/{opened.facts['nodes'][field.name]}")
-            mask = opened.missing_mask(field.name)
-            if mask is not None:
-                _prove_chunks(mask, f"{field.name}__missing", digests, problem, f"{ARRAYS}/{opened.facts['nodes'][field.name]}")
+            continue
+        from .prove_arrays import prove_array, prove_text
+
+        if field.dtype == TEXT:
+            prove_text(opened, field, digests, problem)
         else:
-            statistics = _prove_array(opened, field, digests, problem, progress)
-            _same_statistics(field.name, statistics, after, problem)
+            _same_statistics(field.name, prove_array(opened, field, digests, problem, progress), after, problem)
     return len(opened.dataset.fields)
 
 
@@ -65,57 +60,6 @@ def _evidence(opened: OpenedPackage) -> tuple[dict[str, list[str]], dict[str, di
                 elif row["part"] == "after":
                     after[row["field"]] = statistics_record(statistics_of_row(row))
     return digests, after
-
-
-def _chunks(stored: StoredArray) -> Iterator[tuple[int, tuple[int, ...], int, tuple[slice, ...]]]:
-    index = 0
-    for shard, inner in stored.grid.boxes():
-        for place, box in inner:
-            yield index, shard, place, box
-            index += 1
-
-
-def _prove_chunks(
-    stored: StoredArray, name: str, digests: Mapping[str, list[str]], problem: Problem, where: str
-) -> None:
-    expected = digests.get(name, [])
-    for index, shard, place, _ in _chunks(stored):
-        try:
-            chunk = stored.chunk(shard, place)
-        except (ValueError, OSError) as error:
-            problem(where, f"chunk {index} does not decode: {error}")
-            continue
-        if index >= len(expected) or blake3(chunk.tobytes()).hexdigest() != expected[index]:
-            problem(where, f"chunk {index} does not decode to the values the bound was proven on")
-    stored.close()
-
-
-def _prove_array(
-    opened: OpenedPackage, field: ArrayField, digests: Mapping[str, list[str]], problem: Problem, progress: Progress
-) -> Statistics:
-    stored = opened.array(field.name)
-    expected = digests.get(field.name, [])
-    total = Statistics()
-    for index, shard, place, box in _chunks(stored):
-        where = f"{ARRAYS}/{opened.facts['nodes'][field.name]}/c/{'/'.join(map(str, shard))}".rstrip("/")
-        try:
-            chunk = stored.chunk(shard, place)
-        except (ValueError, OSError) as error:
-            problem(where, f"chunk {index} does not decode: {error}")
-            continue
-        digest = blake3(memoryview(chunk.reshape(-1).view(np.uint8))).hexdigest()
-        if index >= len(expected) or digest != expected[index]:
-            problem(where, f"chunk {index} does not decode to the values the bound was proven on")
-        inside = tuple(slice(0, part.stop - part.start) for part in box)
-        values = np.ascontiguousarray(chunk[inside]) if inside else chunk
-        if stored.form.grid is not None:
-            statistics = decoded_statistics(values.reshape(-1), stored.form.grid)
-        else:
-            statistics, _ = observe(restored(values, stored.form, field.numpy_dtype()), field.fill)
-        total = statistics if index == 0 else total.merge(statistics)
-        progress.advance(values.size * field.numpy_dtype().itemsize)
-    stored.close()
-    return total
 
 
 def _same_statistics(
@@ -171,63 +115,11 @@ def prove_against(
             if isinstance(field, TableField):
                 _table_against(opened, field, decoder, problem)
             else:
-                _array_against(opened, field, decoder, records, problem, surroundings.progress)
+                from .prove_arrays import array_against
+
+                array_against(opened, field, decoder, records, problem, surroundings.progress)
     finally:
         decoder.close()
-
-
-def _array_against(
-    opened: OpenedPackage,
-    field: ArrayField,
-    decoder: Decoder,
-    records: Mapping[str, Mapping[str, Any]],
-    problem: Problem,
-    progress: Progress,
-) -> None:
-    stored = opened.array(field.name)
-    where = f"{ARRAYS}/{opened.facts['nodes'][field.name]}"
-    largest = 0.0
-    for index, shard, place, box in _chunks(stored):
-        source = own(decoder.read(field.name, box))
-        if field.dtype == TEXT:
-            if not _same_text(opened.read(field.name, box), source):
-                problem(where, f"chunk {index} does not hold the source's text")
-            continue
-        values = stored.values(shard, place, box)
-        again, errors, _ = store(source, stored.form, field.fill)
-        if errors.broken or not same_bytes(np.ascontiguousarray(again), values):
-            problem(where, f"chunk {index} is not what the source's values give")
-        largest = max(largest, _largest_error(source, values, stored, field))
-        progress.advance(source.nbytes)
-    stored.close()
-    bound = stored.form.bound
-    if bound is not None and largest > bound:
-        problem(where, f"its largest error is {largest!r}, its bound {bound!r}")
-    stated = records[field.name].get("error")
-    if stated is not None and largest > stated["max"]:
-        problem("certificate.json", f"the largest error of {field.name} is larger than stated")
-
-
-def _same_text(a: "np.ndarray[Any, Any]", b: "np.ndarray[Any, Any]") -> bool:
-    return a.shape == b.shape and a.reshape(-1).tolist() == b.reshape(-1).tolist()
-
-
-def _largest_error(
-    source: "np.ndarray[Any, Any]", values: "np.ndarray[Any, Any]", stored: StoredArray, field: ArrayField
-) -> float:
-    """Return the largest |decoded - original| in plain numpy, as a reader of the package would compute it."""
-    if stored.form.name == "exact" or source.size == 0:
-        return 0.0
-    decoded = restored(values, stored.form, source.dtype).astype(np.float64)
-    original = source.astype(np.float64)
-    compared = np.isfinite(original)
-    if field.fill is not None:
-        compared &= source != field.fill
-    worst = float(np.abs(decoded[compared] - original[compared]).max()) if compared.any() else 0.0
-    if stored.form.grid is not None:
-        wide = values.astype(np.float64) * stored.form.grid.step + stored.form.grid.offset
-        worst = max(worst, float(np.abs(wide[compared] - original[compared]).max()) if compared.any() else 0.0)
-    return worst
 
 
 def _table_against(
@@ -267,5 +159,3 @@ def _column_error(kept: Any, source: Any) -> float:
     if len(a) != len(b) or not np.array_equal(finite, np.isfinite(a)):
         return float("inf")
     return float(np.abs(a[finite] - b[finite]).max()) if finite.any() else 0.0
-
-

@@ -64,13 +64,15 @@ class ArraySketch:
             put.append(slice(first, first + count))
         self._values[tuple(put)] = values[tuple(pick)]
 
-    def drawn(self, form: Form) -> dict[str, tuple[Values, Values | None]]:
+    def drawn(self, form: "Form") -> dict[str, tuple[Values, Values | None]]:
         """Return picture_of's keyword, "plane" or "line": values before and after, missing as NaN."""
         if self._values is None:
             return {}
         kept = self._values
         after = None
         if form.name != "exact":
+            from .choose import decoded_sample
+
             decoded = decoded_sample(kept.reshape(-1), form, self._array.fill).reshape(kept.shape)
             after = self._numbers(decoded, kept)
         before = self._numbers(kept, kept)

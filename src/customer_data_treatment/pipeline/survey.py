@@ -9,7 +9,6 @@ import numpy as np
 
 from ..algorithms.observe import observe
 from ..algorithms.similarity import noise_sigma
-from ..errors import CustomerError
 from ..model.dataset import ArrayField
 from ..model.sample import SEED, ChunkGrid, Places, hashed, places
 from ..model.statistics import Statistics
@@ -181,10 +180,3 @@ def trial_chunks(decoder: Decoder, array: ArrayField, grid: ChunkGrid) -> list["
     else:
         chosen = range(most)
     return [own(decoder.read(array.name, boxes[i])) for i in chosen]
-
-
-def source_changed(name: str) -> CustomerError:
-    """Return the error for a source that gave other bytes on its second reading."""
-    return CustomerError(
-        "the source changed while it was read", code="source-changed", where=name, remedy="treat it when it is at rest"
-    )

@@ -23,7 +23,7 @@ from ..algorithms.columns import (
 from ..algorithms.quantise_errors import Errors
 from ..algorithms.similarity import ks_distance, noise_sigma, pearson, spread
 from ..errors import CustomerError, InternalFault
-from ..model.bound import BoundRequest
+from ..model.bound import LOSSLESS, BoundRequest, asked_bound
 from ..model.chunk import Chunk
 from ..model.dataset import Column, TableField
 from ..model.outcome import ChunkTally
@@ -33,7 +33,6 @@ from ..package.layout import TABLES
 from ..package.pictures import picture_of
 from ..package.tables import TableWriter, column_chunks, open_table, recut, rows_per_group
 from ..vocabulary import Role
-from .choose import LOSSLESS, asked_bound
 from .context import Treatment
 from .fields import EXACT_FIDELITY, Fidelity, FieldOutcome, statistics_record
 from .sketch import TableSketch
@@ -280,7 +279,9 @@ def _write_rounded(work: Treatment, table: TableField, path: str, seen: list[_Se
         if entry.step is not None:
             entry.fidelity = _fidelity(entry)
     falls_short = [
-        e for e in seen if e.step is not None and e.asked.kind == "auto" and e.fidelity.value < work.options.minimum_fidelity
+        e
+        for e in seen
+        if e.step is not None and e.asked.kind == "auto" and e.fidelity.value < work.options.minimum_fidelity
     ]
     smaller = work.ledger.records[rounded_path].bytes < work.ledger.records[path].bytes
     if falls_short or not smaller:

@@ -16,7 +16,7 @@ from ..errors import CustomerError, FacilityError
 from ..formats.detect import detect
 from ..model import facts
 from ..model.checksums import judge_checksums
-from ..model.dataset import ArrayField, Dataset, TableField
+from ..model.dataset import ArrayField, Dataset, Field, TableField
 from ..model.outcome import Outcome
 from ..model.requirements import Requirements, read_requirements
 from ..model.verdict import CheckResult, Finding
@@ -28,7 +28,6 @@ from ..package.files import Ledger
 from ..package.layout import PLAN
 from ..ports import ByteSource
 from ..vocabulary import Level
-from .arrays import prepare, treat_array
 from .certify import Account
 from .context import Treatment
 from .deliver import deliver
@@ -38,7 +37,6 @@ from .options import TreatOptions
 from .run import Run
 from .source import DigestThread, SourceDigest
 from .surroundings import Surroundings
-from .tables import treat_table
 
 _VERSIONED = ("numpy", "numcodecs", "pyarrow", "zarr", "numba", "blake3")
 FACTS = "dataset.json"
@@ -193,15 +191,23 @@ def _treat_fields(work: Treatment) -> list[FieldOutcome]:
     for path, attributes in dataset.groups.items():
         work.tree.group(work.nodes.get(path, path), jsonable(attributes))
     for item in dataset.fields:
-        if isinstance(item, TableField):
-            outcomes.append(treat_table(work, item))
-        else:
-            outcomes.append(treat_array(work, prepare(work, item)))
+        outcomes.append(_treat_field(work, item))
     if dataset.native is not None:
         work.tree.root_attributes["cdt_native"] = dataset.native
     if any(isinstance(item, ArrayField) for item in dataset.fields):
         work.tree.close()
     return outcomes
+
+
+def _treat_field(work: Treatment, field: Field) -> FieldOutcome:
+    """Store one field; kernels are compiled code that tables need not load."""
+    if isinstance(field, TableField):
+        from .tables import treat_table
+
+        return treat_table(work, field)
+    from .arrays import prepare, treat_array
+
+    return treat_array(work, prepare(work, field))
 
 
 def decoded_bytes(dataset: Dataset) -> int | None:
@@ -279,9 +285,7 @@ def refuse_unknown_fields(dataset: Dataset, options: TreatOptions) -> None:
             )
 
 
-def summary_of(
-    package: Path, body: Mapping[str, Any], findings: tuple[Finding, ...], seconds: float
-) -> TreatSummary:
+def summary_of(package: Path, body: Mapping[str, Any], findings: tuple[Finding, ...], seconds: float) -> TreatSummary:
     return TreatSummary(
         package=package,
         format=body["format"],
@@ -314,4 +318,3 @@ def _no_memory(options: TreatOptions) -> FacilityError:
         code="memory-plan",
         remedy=f"free memory, or ask for less than --memory {options.memory >> 20}MiB",
     )
-
