@@ -17,9 +17,7 @@ def make(folder: Path) -> Path:
     obs = pd.DataFrame(
         {
             "größe": draw.normal(size=12),
-            "cluster": pd.Categorical(
-                list("abcabcabcab") + [None], ordered=True, categories=["a", "b", "c", "d"]
-            ),
+            "cluster": pd.Categorical(list("abcabcabcab") + [None], ordered=True, categories=["a", "b", "c", "d"]),
             "seen": pd.array([True, None] * 6, dtype="boolean"),
             "n": pd.array([1, None, 3] * 4, dtype="Int64"),
             "note": [f"cell {at}" for at in range(12)],

@@ -48,9 +48,7 @@ def _arrays(file: h5py.File) -> None:
     numbers.create_dataset("unlimited", data=np.arange(10), maxshape=(None,), chunks=(4,))
     numbers.create_dataset("sparse", shape=(1000, 1000), dtype="f4", chunks=(100, 100), fillvalue=-9999)
     numbers["sparse"][5:7, 5:9] = 1.25
-    numbers.create_dataset(
-        "colour", data=[0, 2, 1], dtype=h5py.enum_dtype({"red": 0, "sky blue": 1, "green": 2}, "i1")
-    )
+    numbers.create_dataset("colour", data=[0, 2, 1], dtype=h5py.enum_dtype({"red": 0, "sky blue": 1, "green": 2}, "i1"))
     numbers.create_dataset("matrices", (4,), np.dtype(("f8", (2, 3))))[...] = np.arange(24.0).reshape(4, 2, 3)
     numbers.create_dataset("bits", data=np.arange(5, dtype="u1"), dtype="u1")
     stamps = np.array(["2020-01-01", "1969-12-31T23:59:59", "NaT"], "M8[ns]")
@@ -73,9 +71,7 @@ def _text(file: h5py.File) -> None:
 
 def _tables(file: h5py.File) -> None:
     tables = file.create_group("tables")
-    record = np.dtype(
-        [("id", "i4"), ("μ", ">f8"), ("name", "S4"), ("pos", "f4", (3,)), ("z", "c16"), ("ok", "?")]
-    )
+    record = np.dtype([("id", "i4"), ("μ", ">f8"), ("name", "S4"), ("pos", "f4", (3,)), ("z", "c16"), ("ok", "?")])
     rows = np.zeros(5, record)
     rows["id"], rows["μ"], rows["name"] = (
         np.arange(5),
@@ -114,9 +110,7 @@ def _links_and_attributes(file: h5py.File) -> None:
     links["loop"] = h5py.SoftLink("/links/loop")
     links["outside"] = h5py.ExternalLink("/etc/passwd.h5", "/x")
     file["named_type"] = np.dtype([("a", "i4"), ("b", "f8")])
-    links.create_dataset(
-        "of_named_type", data=np.zeros(2, file["named_type"].dtype), dtype=file["named_type"]
-    )
+    links.create_dataset("of_named_type", data=np.zeros(2, file["named_type"].dtype), dtype=file["named_type"])
     grid = file.create_group("grid")
     grid["lat"], grid["lon"] = np.linspace(-90, 90, 4), np.arange(6.0)
     grid["lat"].make_scale("lat")

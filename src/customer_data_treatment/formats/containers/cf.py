@@ -194,16 +194,13 @@ def _as_stored(number: float, dtype: "np.dtype[Any]") -> Any:
 def witnesses_of(variable: Variable) -> tuple[Witness, ...]:
     """Return the declared ranges in stored numbers (CF 2.5.1; actual_range is in physical ones)."""
     attributes, found = variable.attributes, []
-    if variable.dtype == TEXT or np.dtype(variable.dtype).kind not in "iuf" or "_Unsigned" in attributes:
+    if variable.dtype == TEXT or np.dtype(variable.dtype).kind not in "iuf":
+        return ()
+    if "_Unsigned" in attributes or "signtype" in attributes:  # the range is of the bits read the other way
         return ()
     fill = fill_of(attributes, variable.dtype)
     other = attributes.get("missing_value")
-    if (
-        other is not None
-        and "_FillValue" in attributes
-        and _number(other) != fill
-        and _number(other) == _number(other)
-    ):
+    if other is not None and "_FillValue" in attributes and _number(other) != fill and _number(other) == _number(other):
         return ()  # two kinds of missing: the second one may lie outside the range
     limits: list[tuple[str, str, Any]] = []
     both = _pair(attributes.get("valid_range"))
@@ -228,9 +225,7 @@ def witnesses_of(variable: Variable) -> tuple[Witness, ...]:
         if number is None or np.isnan(number):
             continue
         declared = np.asarray(value).dtype
-        physical = origin == "actual_range" or (
-            declared.kind == "f" and np.dtype(variable.dtype).kind in "iu"
-        )
+        physical = origin == "actual_range" or (declared.kind == "f" and np.dtype(variable.dtype).kind in "iu")
         if scale is not None and physical:
             factor, offset = scale
             number = (number - offset) / factor

@@ -139,6 +139,20 @@ def open_path(path: Path, where: str) -> Any:
         ) from error
 
 
+def bytes_after(file: Any, path: Path, size: int) -> int:
+    """Return how many bytes follow what the superblock calls the file's end (specification 3.0, II.A)."""
+    block = int(file.userblock_size)
+    with path.open("rb") as raw:
+        raw.seek(block)
+        head = raw.read(64)
+    version = head[8]
+    at, width = (9, 28) if version >= 2 else (13, 44 if version == 1 else 40)
+    if head[at] != 8:
+        return 0
+    end = int.from_bytes(head[width : width + 8], "little")
+    return max(0, size - end)
+
+
 def walk(file: Any, where: str) -> Tree:
     """Return every link of the file, each object once; raise CustomerError (corrupt, absurd-header)."""
     with guarded(where):
@@ -146,17 +160,12 @@ def walk(file: Any, where: str) -> Tree:
         address = h5o.get_info(root).addr
     paths = {address: b""}
     found = [Entry("group", b"", address)]
-    _walk_group(root, b"", 0, found, paths, where)
+    _walk_group(root, b"", found, paths, depth=0, where=where)
     return Tree(file, where, tuple(found), paths)
 
 
 def _walk_group(
-    group: Any,
-    path: bytes,
-    depth: int,
-    found: list[Entry],
-    paths: dict[int, bytes],
-    where: str,
+    group: Any, path: bytes, found: list[Entry], paths: dict[int, bytes], *, depth: int, where: str
 ) -> None:
     if depth > _DEEPEST:
         raise CustomerError(
@@ -176,7 +185,7 @@ def _walk_group(
         if entry.kind == "group":
             with guarded(where, entry.name):
                 child = h5g.open(group, name)
-            _walk_group(child, full, depth + 1, found, paths, where)
+            _walk_group(child, full, found, paths, depth=depth + 1, where=where)
 
 
 def _names(group: Any) -> list[bytes]:

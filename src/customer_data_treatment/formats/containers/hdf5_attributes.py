@@ -33,7 +33,7 @@ def plain(identifier: Any) -> dict[str, Any]:
             continue
         try:
             value = _plain_value(value_of(h5a.open(identifier, raw)))
-        except Exception:  # noqa: BLE001, S112 - no reading in h5py: the skeleton still copies it
+        except Exception:  # noqa: S112 - no reading in h5py: the skeleton still copies it
             continue
         if value is not None:
             found[name] = value

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from h5py import h5d
 
 from ...errors import CustomerError
 from ...model.dataset import ArrayField, Carried, Dataset, RuleCount, TableField
+from ...model.verdict import Finding
 from ...ports import Box, ByteSource, RestoreSource
+from ...vocabulary import Severity
 from . import hdf5, hdf5_forms, hdf5_skeleton, hdf5_tables
 from .boxes import chunk_boxes
 from .hdf5_describe import Description, describe
@@ -31,6 +34,8 @@ CARRIED = (
         "application/json",
     ),
 )
+
+TAIL = "tail.bin"
 
 Facts = Callable[[hdf5.Tree, Description], Dataset]
 Rules = Callable[["Hdf5Decoder"], tuple[RuleCount, ...]]
@@ -50,11 +55,13 @@ class Hdf5Decoder:
         self._rules = rules
         self._source = source
         self._counted: tuple[RuleCount, ...] | None = None
+        self._kept: bytes | None = None
         self.file = hdf5.open_file(source)
         try:
             self.tree = hdf5.walk(self.file, source.name)
             self.description = describe(self.tree, source.size, netcdf=netcdf)
-            self.dataset = facts(self.tree, self.description)
+            self._tail = hdf5.bytes_after(self.file, source.local_path(), source.size)
+            self.dataset = _with_tail(facts(self.tree, self.description), self._tail)
         except BaseException:
             self.file.close()
             raise
@@ -80,10 +87,23 @@ class Hdf5Decoder:
 
     def carried(self, name: str) -> Iterator[bytes]:
         """Yield the structure file, or the list of what it keeps."""
+        if name == TAIL and self._tail:
+            yield from _last_bytes(self._source.local_path(), self._tail)
+            return
         if name not in (hdf5_skeleton.STRUCTURE, hdf5_skeleton.KEPT):
             raise KeyError(name)
+        if name == hdf5_skeleton.KEPT and self._kept is not None:
+            yield self._kept
+            return
         with hdf5.guarded(self._where):
-            yield from hdf5_skeleton.pack(self.tree, self.description.forms, name)
+            for piece in hdf5_skeleton.pack(self.tree, self.description.forms, self._keep):
+                if name == hdf5_skeleton.STRUCTURE:
+                    yield piece
+        if name == hdf5_skeleton.KEPT:
+            yield self._kept or b""
+
+    def _keep(self, papers: bytes) -> None:
+        self._kept = papers
 
     def rules(self) -> tuple[RuleCount, ...]:
         """Return what the format's own rules count; they read for themselves, once."""
@@ -95,6 +115,24 @@ class Hdf5Decoder:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+
+def _with_tail(dataset: Dataset, tail: int) -> Dataset:
+    if not tail:
+        return dataset
+    message = f"{tail} byte(s) follow the end that the HDF5 file states: carried as they are"
+    return replace(
+        dataset,
+        carried=(*dataset.carried, Carried(TAIL, "the bytes after the HDF5 file's own end")),
+        findings=(*dataset.findings, Finding("trailing-bytes", Severity.WARNING, message)),
+    )
+
+
+def _last_bytes(path: Path, count: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(-count, 2)
+        while piece := file.read(1 << 20):
+            yield piece
 
 
 def _place(name: str, box: Box) -> str:
@@ -129,6 +167,9 @@ def write(package: RestoreSource, target: Path, *, netcdf: bool = False) -> None
                 hdf5_tables.write_table(dataset, form, package.batches(field.name))
             else:
                 _write_array(package, field, dataset, form)
+    if any(item.name == TAIL for item in package.dataset.carried):
+        with target.open("ab") as tail:
+            tail.write(package.carried(TAIL))
 
 
 def _write_array(package: RestoreSource, field: ArrayField, dataset: Any, form: Form) -> None:

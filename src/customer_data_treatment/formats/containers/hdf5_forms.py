@@ -55,7 +55,7 @@ def form_of(dataset: Any) -> Form:
         )
     try:
         dtype = dataset.dtype
-    except Exception:  # noqa: BLE001 - h5py raises several kinds for a type that numpy has not
+    except Exception:
         return Form("kept", reason="a type that numpy does not have")
     base, inner = dtype.subdtype or (dtype, ())
     if dataset.shape is None:

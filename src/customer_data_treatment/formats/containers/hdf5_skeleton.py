@@ -9,7 +9,7 @@ places. Restore is a copy of the skeleton with values written into it.
 import json
 import lzma
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5o, h5p, h5r, h5s, h5t, h5z
 
 from ...errors import CustomerError
+from ...ports import Box
 from . import hdf5_attributes, hdf5_forms
 from .boxes import flat_boxes
 from .hdf5 import Entry, Tree, guarded
@@ -43,15 +44,13 @@ class _Build:
     lost: list[str] = field(default_factory=list)
 
 
-def pack(tree: Tree, forms: dict[bytes, Form], name: str) -> Iterator[bytes]:
-    """Yield the pieces of one carried item: STRUCTURE or KEPT."""
+def pack(tree: Tree, forms: dict[bytes, Form], keep: Callable[[bytes], None]) -> Iterator[bytes]:
+    """Yield the pieces of STRUCTURE, after telling `keep` the bytes of KEPT."""
     with tempfile.TemporaryDirectory(prefix="cdt-") as folder:
         path = Path(folder) / "structure.h5"
         build = _make(tree, forms, path)
-        if name == KEPT:
-            papers = {"kept": sorted(build.kept_text), "lost": sorted(build.lost)}
-            yield json.dumps(papers, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace")
-            return
+        papers = {"kept": sorted(build.kept_text), "lost": sorted(build.lost)}
+        keep(json.dumps(papers, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace"))
         packer = lzma.LZMACompressor(preset=1)
         with path.open("rb") as file:
             while piece := file.read(_PIECE):
@@ -82,7 +81,7 @@ def _make(tree: Tree, forms: dict[bytes, Form], path: Path) -> _Build:
         return _fill(tree, forms, path, h5f.LIBVER_EARLIEST)
     except CustomerError:
         raise
-    except Exception:  # noqa: BLE001 - said again by the second attempt
+    except Exception:
         path.unlink(missing_ok=True)
     with guarded(tree.where, "structure"):
         return _fill(tree, forms, path, h5f.LIBVER_V18)
@@ -268,7 +267,7 @@ def _copy_values(build: _Build, entry: Entry) -> None:
     if not raw:
         try:
             _ = source.dtype
-        except Exception:  # noqa: BLE001 - a reference type h5py cannot read
+        except Exception:
             build.lost.append(entry.name)
             return
     with guarded(build.tree.where, entry.name):
@@ -276,12 +275,13 @@ def _copy_values(build: _Build, entry: Entry) -> None:
         step = max(1, min(65536, _PIECE * 4 // max(1, kind.get_size())))
         total = prod(shape)
         for start in range(0, total, step):
-            for box, _, size in flat_boxes(shape, start, min(step, total - start)):
-                _copy_box(build, source, target, box, size, kind if raw else None)
+            for box, _, _ in flat_boxes(shape, start, min(step, total - start)):
+                _copy_box(build, source, target, box, kind if raw else None)
 
 
-def _copy_box(build: _Build, source: Any, target: Any, box: Any, size: int, kind: Any) -> None:
+def _copy_box(build: _Build, source: Any, target: Any, box: Box, kind: Any) -> None:
     file_space = source.get_space()
+    size = prod(part.stop - part.start for part in box)
     if box:
         starts = tuple(part.start for part in box)
         file_space.select_hyperslab(starts, tuple(part.stop - part.start for part in box))

@@ -46,9 +46,7 @@ def table_field(name: str, form: Form, attributes: dict[str, Any]) -> TableField
     if len(form.shape) != 1:
         attributes = attributes | {"shape": list(form.shape)}
     schema = schema_of(form)
-    columns = tuple(
-        Column(name=part.name, role=role_of(part.name, _arrow_kind(form, part.name))) for part in schema
-    )
+    columns = tuple(Column(name=part.name, role=role_of(part.name, _arrow_kind(form, part.name))) for part in schema)
     return TableField(name=name, schema=schema, columns=columns, rows=rows, attributes=attributes)
 
 

@@ -73,7 +73,7 @@ def _field(tree: Tree, found: Description, field: Field, indices: frozenset[str]
             attributes["categories"] = path
     return replace(
         field,
-        role=_role(field, parent, last, around, attributes, indices),
+        role=_role(field, parent, last, around=around, attributes=attributes, indices=indices),
         attributes=attributes,
         required=field.name in ("X", "X/data"),
         dimensions=(None,) * len(field.shape),
@@ -103,6 +103,7 @@ def _role(
     field: ArrayField,
     parent: str,
     last: str,
+    *,
     around: Mapping[str, Any],
     attributes: Mapping[str, Any],
     indices: frozenset[str],

@@ -30,9 +30,7 @@ class _Count:
             self.where.append(place)
 
     def rule(self, name: str, dimension: Dimension, kind: RuleKind, message: str) -> RuleCount:
-        return RuleCount(
-            name, dimension, kind, self.scope, self.scope, self.violations, message, tuple(self.where[:5])
-        )
+        return RuleCount(name, dimension, kind, self.scope, self.scope, self.violations, message, tuple(self.where[:5]))
 
 
 def rules(decoder: Hdf5Decoder) -> tuple[RuleCount, ...]:
@@ -62,9 +60,7 @@ def rules(decoder: Hdf5Decoder) -> tuple[RuleCount, ...]:
         (names, "anndata-unique-index", Dimension.CONSISTENCY, RuleKind.ADVISORY,
          "names of observations or variables that occur more than once"),
     )  # fmt: skip
-    return tuple(
-        c.rule(name, dimension, kind, message) for c, name, dimension, kind, message in counted if c.scope
-    )
+    return tuple(c.rule(name, dimension, kind, message) for c, name, dimension, kind, message in counted if c.scope)
 
 
 def _groups(decoder: Hdf5Decoder) -> Iterator[tuple[str, Any]]:

@@ -71,9 +71,7 @@ class ClassicDecoder:
             step = max(1, layout.BLOCK // stride)
             for start in range(first, last, step):
                 count = min(step, last - start)
-                out[start - first : start - first + count] = self._span(variable, start, count, rest)[
-                    trailing(inner)
-                ]
+                out[start - first : start - first + count] = self._span(variable, start, count, rest)[trailing(inner)]
         else:
             for at in range(first, last):
                 begin = variable.begin + at * stride
@@ -88,9 +86,7 @@ class ClassicDecoder:
             return out.astype(variable.dtype.newbyteorder("="), copy=False)
         return raw.native(out)
 
-    def _span(
-        self, variable: Variable, start: int, count: int, rest: tuple[int, ...]
-    ) -> "np.ndarray[Any, Any]":
+    def _span(self, variable: Variable, start: int, count: int, rest: tuple[int, ...]) -> "np.ndarray[Any, Any]":
         stride = self._header.record_bytes
         length = (count - 1) * stride + variable.size
         at = variable.begin + start * stride
@@ -152,9 +148,7 @@ def _characters(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
 
 def _facts(header: Header, size: int) -> Dataset:
-    variables = [
-        cf.Variable(v.name, _word(v), v.shape, tuple(v.dimensions), v.attributes) for v in header.variables
-    ]
+    variables = [cf.Variable(v.name, _word(v), v.shape, tuple(v.dimensions), v.attributes) for v in header.variables]
     meanings = cf.meanings(variables)
     modality, family = modality_of({v.name for v in header.variables}, header.attributes)
     tail = size - header.end - (-header.end % 4)
@@ -167,8 +161,7 @@ def _facts(header: Header, size: int) -> Dataset:
         modality=modality,
         data_type=family,
         fields=tuple(
-            _field(v, word, meanings[v.name], header)
-            for v, word in zip(header.variables, variables, strict=True)
+            _field(v, word, meanings[v.name], header) for v, word in zip(header.variables, variables, strict=True)
         ),
         groups={"": header.attributes},
         carried=(

@@ -144,13 +144,13 @@ def parse(descriptor: int, size: int, where: str) -> Header:
     streaming = records == (1 << (8 * width)) - 1
     dimensions = _dimensions(cursor, width)
     attributes = _attributes(cursor, width)
-    raw = [
-        _variable(cursor, width, offset, version, dimensions) for _ in range(_list(cursor, width, _VARIABLE))
-    ]
+    raw = [_variable(cursor, width, offset, version, dimensions) for _ in range(_list(cursor, width, _VARIABLE))]
     names = [variable.name for variable in raw]
     if len(set(names)) != len(names):
         raise cursor.corrupt("two of its variables have one name")
-    header = _laid_out(cursor, version, None if streaming else records, dimensions, attributes, raw)
+    header = _laid_out(
+        cursor, version, None if streaming else records, dimensions=dimensions, attributes=attributes, raw=raw
+    )
     _expect_sound(header, size, where)
     return header
 
@@ -164,7 +164,10 @@ def _list(cursor: _Cursor, width: int, tag: int) -> int:
 
 
 def _name(cursor: _Cursor, width: int) -> str:
-    raw = _padded(cursor, cursor.count(width, 1, "bytes of a name"))
+    return _text(_padded(cursor, cursor.count(width, 1, "bytes of a name")))
+
+
+def _text(raw: bytes) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -195,10 +198,7 @@ def _attributes(cursor: _Cursor, width: int) -> dict[str, Any]:
         count = cursor.count(width, dtype.itemsize, "attribute values")
         raw = _padded(cursor, count * dtype.itemsize)
         if dtype.kind == "S":
-            try:
-                found[name] = raw.decode("utf-8")
-            except UnicodeDecodeError:
-                found[name] = raw.decode("latin-1")
+            found[name] = _text(raw).rstrip("\0")
             continue
         values = np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="))
         found[name] = values[0] if count == 1 else values
@@ -251,6 +251,7 @@ def _laid_out(
     cursor: _Cursor,
     version: int,
     records: int | None,
+    *,
     dimensions: tuple[Dimension, ...],
     attributes: dict[str, Any],
     raw: list[Variable],
