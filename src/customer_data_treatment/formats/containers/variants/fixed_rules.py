@@ -163,7 +163,7 @@ class FixedRules:
         self._tally.rows("alt", per_unique(alt, malformed), lines)
         symbolic = as_bool(pc.match_substring(alt, "<"))
         if symbolic.any():
-            self._tally.rows("alt-symbol", per_unique(alt, foreign), lines)
+            self._tally.rows("alt-symbol", per_unique(alt, foreign)[symbolic], lines[symbolic])
             self._tally.rows("alt-declared", per_unique(alt, undeclared)[symbolic], lines[symbolic])
         same = pc.equal(pc.utf8_upper(ref), pc.utf8_upper(alt))
         listed = np.flatnonzero(as_bool(pc.match_substring(alt, ",")))

@@ -102,7 +102,8 @@ def check_samples(parsed: Parsed, header: Header, tally: Tally) -> Counted | Non
             if key == "GT":
                 continue
             definition, off = header.format_of(key), None
-            if type_held(definition.kind, parsed.sample_kinds.get(key, "text")):
+            first = group.keys.index(key) == k  # a key that stands twice has its first value in the column
+            if first and type_held(definition.kind, parsed.sample_kinds.get(key, "text")):
                 off = parsed.samples.bad.get((number, k), np.zeros(len(lines) * cells.samples, bool))
             use = Use(definition, group.texts[k], np.repeat(alts[group.rows], cells.samples), off)
             _declared(use, ploidy, lines, tally)
