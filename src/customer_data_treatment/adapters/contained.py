@@ -55,6 +55,7 @@ class ContainedDecoder:
     def __init__(self, facts: FormatFacts, source: ByteSource, *, memory: int, patience: float) -> None:
         self._where = source.name
         self._keys = count()
+        self._rules: tuple[RuleCount, ...] | None = None
         self._child = _Child(source.name, patience)
         self._ended = weakref.finalize(self, self._child.end)
         try:
@@ -99,10 +100,11 @@ class ContainedDecoder:
             yield bytes(payload)
 
     def rules(self) -> tuple[RuleCount, ...]:
-        """Return the decoder's rule counts."""
-        self._child.ask({"ask": "rules"})
-        found: tuple[RuleCount, ...] = self._facts(tuple)
-        return found
+        """Return the decoder's rule counts, after close those it gave last."""
+        if self._ended.alive or self._rules is None:
+            self._child.ask({"ask": "rules"})
+            self._rules = self._facts(tuple)
+        return self._rules
 
     def close(self) -> None:
         """End the child; safe to call twice."""
@@ -135,17 +137,13 @@ class ContainedDecoder:
         try:
             found = wire.facts_from_bytes(bytes(payload))
         except (pickle.UnpicklingError, ImportError, AttributeError, TypeError, ValueError) as error:
-            raise InternalFault(
-                f"its contained reader gave facts that are none: {error}", where=self._where
-            ) from error
+            raise InternalFault(f"its contained reader gave facts that are none: {error}", where=self._where) from error
         if not isinstance(found, kind):
             raise self._confused()
         return found
 
     def _confused(self) -> InternalFault:
-        return InternalFault(
-            "its contained reader answered something else than it was asked", where=self._where
-        )
+        return InternalFault("its contained reader answered something else than it was asked", where=self._where)
 
 
 def _order(facts: FormatFacts, source: ByteSource, memory: int) -> dict[str, Any]:
