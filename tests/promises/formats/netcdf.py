@@ -49,7 +49,7 @@ def _data(file: netCDF4.Dataset) -> None:
     packed[:] = np.arange(72).reshape(3, 4, 6)
     packed[0, 0, 0] = -32768
     packed.setncatts({"scale_factor": 0.01, "add_offset": 273.15, "units": "K", "valid_range": np.array([0, 71], "i2")})
-    wind = file.createVariable("wind", "f4", ("time", "lat", "lon"), fill_value=np.float32(1e20), endian="big")
+    wind = file.createVariable("wind", ">f4", ("time", "lat", "lon"), fill_value=np.float32(1e20), endian="big")
     values = np.linspace(-5, 5, 72, dtype="f4").reshape(3, 4, 6)
     values[1, 1] = [np.nan, np.inf, -np.inf, -0.0, 1e-44, 1e20]
     wind.set_auto_mask(False)

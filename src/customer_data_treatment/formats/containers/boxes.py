@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ports import Box
 
-_BUDGET = 16 << 20
+BUDGET = 16 << 20
 
 
 def flat_boxes(shape: tuple[int, ...], start: int, count: int) -> Iterator[tuple[Box, int, int]]:
@@ -50,7 +50,7 @@ def trailing(box: Box) -> Any:
     return (..., *box)
 
 
-def flat_slabs(shape: tuple[int, ...], itemsize: int, budget: int = _BUDGET) -> Iterator[Box]:
+def flat_slabs(shape: tuple[int, ...], itemsize: int, budget: int = BUDGET) -> Iterator[Box]:
     """Yield boxes in C order whose bytes follow one another, each at most `budget` bytes."""
     total, step = prod(shape), max(1, budget // max(1, itemsize))
     for start in range(0, total, step):
@@ -58,15 +58,19 @@ def flat_slabs(shape: tuple[int, ...], itemsize: int, budget: int = _BUDGET) -> 
             yield box
 
 
-def chunk_boxes(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, own: int) -> Iterator[Box]:
-    """Yield boxes in C order that cover whole chunks, about 16 MiB each; axes from `own` on stay whole."""
+def chunk_boxes(
+    shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, own: int, budget: int = BUDGET
+) -> Iterator[Box]:
+    """Yield boxes in C order that cover whole chunks, about `budget` bytes each; axes from `own` on stay whole."""
     if not shape:
         yield ()
+        return
+    if 0 in shape:
         return
     block = [min(n, max(1, c)) for n, c in zip(shape, chunks, strict=True)]
     block[own:] = shape[own:]
     for axis in reversed(range(own)):
-        room = _BUDGET // max(1, prod(block) * itemsize)
+        room = budget // max(1, prod(block) * itemsize)
         if room < 2:
             break
         block[axis] = min(shape[axis], block[axis] * room)

@@ -18,7 +18,7 @@ from ...model.verdict import Finding
 from ...ports import Box, ByteSource, RestoreSource
 from ...vocabulary import Severity
 from . import hdf5, hdf5_forms, hdf5_skeleton, hdf5_tables
-from .boxes import chunk_boxes
+from .boxes import BUDGET, chunk_boxes
 from .hdf5_describe import Description, describe
 from .hdf5_forms import Form
 
@@ -147,7 +147,8 @@ def no_rules(decoder: Hdf5Decoder) -> tuple[RuleCount, ...]:
 def write(package: RestoreSource, target: Path, *, netcdf: bool = False) -> None:
     """Write the skeleton and the package's values into it; raise CustomerError if they do not fit."""
     hdf5_skeleton.unpack(package.carried(hdf5_skeleton.STRUCTURE), target)
-    kept = set(json.loads(package.carried(hdf5_skeleton.KEPT).decode("utf-8"))["kept"])
+    papers = json.loads(package.carried(hdf5_skeleton.KEPT).decode("utf-8"))
+    kept, sparse = set(papers["kept"]), set(papers["sparse"])
     with hdf5.guarded(target.name), h5py.File(target, "r+", locking=False) as file:
         tree = hdf5.walk(file, target.name)
         found = describe(tree, 1 << 60, netcdf=netcdf)
@@ -166,24 +167,24 @@ def write(package: RestoreSource, target: Path, *, netcdf: bool = False) -> None
             if isinstance(field, TableField):
                 hdf5_tables.write_table(dataset, form, package.batches(field.name))
             else:
-                _write_array(package, field, dataset, form)
+                _write_array(package, field, dataset, form, sparse=entry.name in sparse)
     if any(item.name == TAIL for item in package.dataset.carried):
         with target.open("ab") as tail:
             tail.write(package.carried(TAIL))
 
 
-def _write_array(package: RestoreSource, field: ArrayField, dataset: Any, form: Form) -> None:
-    unwritten = _unwritten(dataset, form)
+def _write_array(package: RestoreSource, field: ArrayField, dataset: Any, form: Form, *, sparse: bool) -> None:
+    unwritten = _unwritten(dataset, form) if sparse else None
     itemsize = 64 if form.kind == "text" else form.dtype.itemsize
     own = len(dataset.shape)
-    chunks = dataset.chunks
-    layout = (*(chunks if chunks else (1,) * own), *form.shape[own:])
-    for box in chunk_boxes(form.shape, layout, itemsize, own):
+    layout = (*(dataset.chunks or (1,) * own), *form.shape[own:])
+    budget = 1 if unwritten is not None else BUDGET  # chunk by chunk where some were never written
+    for box in chunk_boxes(form.shape, layout, itemsize, own, budget):
         values = package.read(field.name, box)
         if form.kind == "text":
             values = hdf5_forms.from_text(values, form.dtype)
         elif unwritten is not None and values.tobytes() == unwritten * values.size:
-            continue  # a chunk that holds only the fill value is never allocated
+            continue
         hdf5_forms.write_array(dataset, form, box, values)
 
 

@@ -174,7 +174,8 @@ def _raw(dataset: Any, entry: Entry, form: Form, scales: _Scales, netcdf: bool) 
 def _enum(form: Form) -> dict[str, int] | None:
     if form.kind != "array":
         return None
-    return h5py.check_enum_dtype(form.dtype)
+    words: dict[str, int] | None = h5py.check_enum_dtype(form.dtype)
+    return dict(sorted(words.items(), key=lambda item: item[1])) if words else None
 
 
 def _declared_fill(dataset: Any, form: Form) -> Any:

@@ -29,6 +29,7 @@ from .hdf5_forms import Form
 STRUCTURE = "structure.h5.xz"
 KEPT = "structure.json"
 _PIECE = 1 << 20
+_NURSERY = b"\x01cdt types"
 # Filters that give back exactly what they were given; others (scale-offset on floats, ZFP, SZ) would
 # bend values a second time and are left out of the restored file.
 _EXACT_FILTERS = frozenset({1, 2, 3, 4, 5, 307, 32000, 32001, 32004, 32008, 32015, 32026})
@@ -41,6 +42,7 @@ class _Build:
     target: Any
     types: dict[int, Any] = field(default_factory=dict)  # address of a committed type -> its copy
     kept_text: list[str] = field(default_factory=list)
+    sparse: list[str] = field(default_factory=list)  # chunked, and not every chunk was ever written
     lost: list[str] = field(default_factory=list)
 
 
@@ -49,7 +51,7 @@ def pack(tree: Tree, forms: dict[bytes, Form], keep: Callable[[bytes], None]) ->
     with tempfile.TemporaryDirectory(prefix="cdt-") as folder:
         path = Path(folder) / "structure.h5"
         build = _make(tree, forms, path)
-        papers = {"kept": sorted(build.kept_text), "lost": sorted(build.lost)}
+        papers = {"kept": sorted(build.kept_text), "lost": sorted(build.lost), "sparse": sorted(build.sparse)}
         keep(json.dumps(papers, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace"))
         packer = lzma.LZMACompressor(preset=1)
         with path.open("rb") as file:
@@ -103,8 +105,11 @@ def _fill(tree: Tree, forms: dict[bytes, Form], path: Path, version: int) -> _Bu
     target = h5f.create(str(path).encode(), h5f.ACC_TRUNC, create, access)
     build = _Build(tree, forms, target)
     try:
+        _commit_types(build)
         for entry in tree.entries:
             _add(build, entry)
+        if build.types:
+            target.unlink(_NURSERY)
         for entry in tree.entries:
             if entry.kind in ("group", "dataset", "type"):
                 _attributes(build, entry)
@@ -123,6 +128,22 @@ def _user_block(tree: Tree, path: Path, length: int) -> None:
                 target.write(source.read(min(_PIECE, length - start)))
 
 
+def _commit_types(build: _Build) -> None:
+    """Commit every type under a group that goes again: datasets may stand before the type they use."""
+    entries = build.tree.of("type")
+    if entries:
+        plist = h5p.create(h5p.GROUP_CREATE)
+        plist.set_obj_track_times(False)
+        h5g.create(build.target, _NURSERY, gcpl=plist)
+    for entry in entries:
+        h5t.open(build.tree.file.id, entry.raw).copy().commit(build.target, _nursed(entry))
+        build.types[entry.address] = h5t.open(build.target, _nursed(entry))
+
+
+def _nursed(entry: Entry) -> bytes:
+    return _NURSERY + b"/%d" % entry.address
+
+
 def _add(build: _Build, entry: Entry) -> None:
     links = h5p.create(h5p.LINK_CREATE)
     links.set_char_encoding(entry.encoding)
@@ -132,9 +153,7 @@ def _add(build: _Build, entry: Entry) -> None:
         plist.set_obj_track_times(False)
         h5g.create(target, raw, lcpl=links, gcpl=plist)
     elif entry.kind == "type":
-        kind = h5t.open(build.tree.file.id, raw).copy()
-        kind.commit(target, raw, links)
-        build.types[entry.address] = h5t.open(target, raw)
+        target.links.create_hard(raw, target, _nursed(entry), lcpl=links)
     elif entry.kind == "dataset":
         _add_dataset(build, entry, links)
     elif entry.kind == "hard":
@@ -153,6 +172,8 @@ def _add_dataset(build: _Build, entry: Entry, links: Any) -> None:
     plist.set_obj_track_times(False)
     if plist.get_layout() == h5d.CHUNKED:
         plist.set_alloc_time(h5d.ALLOC_TIME_INCR)
+        if _is_sparse(source, plist):
+            build.sparse.append(entry.name)
         for code in [plist.get_filter(at)[0] for at in range(plist.get_nfilters())]:
             if not _writes_exactly(code, source):
                 plist.remove_filter(code)
@@ -166,6 +187,11 @@ def _add_dataset(build: _Build, entry: Entry, links: Any) -> None:
         plist,
         links,
     )
+
+
+def _is_sparse(dataset: Any, plist: Any) -> bool:
+    sizes = zip(dataset.shape, plist.get_chunk(), strict=True)
+    return bool(dataset.get_num_chunks() < prod(-(-n // c) for n, c in sizes))
 
 
 def _writes_exactly(code: int, dataset: Any) -> bool:

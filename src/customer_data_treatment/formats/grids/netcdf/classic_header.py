@@ -29,6 +29,7 @@ _TYPES = {
 }
 _DIMENSION, _VARIABLE, _ATTRIBUTE = 10, 11, 12
 _MOST_BYTES = 1 << 50
+_MOST_COUNTED = 1 << 31
 _READ = 1 << 16
 
 
@@ -119,10 +120,8 @@ class _Cursor:
         """Return a count of things that take `least` bytes each."""
         value = self.number(width)
         if value * least > self.size - self.at:
-            raise self.corrupt(
-                f"its header claims {value} {what} in a file of {self.size} bytes",
-                "absurd-header",
-            )
+            code = "absurd-header" if value * least > _MOST_COUNTED else "truncated"
+            raise self.corrupt(f"its header claims {value} {what} in a file of {self.size} bytes", code)
         return value
 
     def corrupt(self, what: str, code: str = "corrupt") -> CustomerError:
