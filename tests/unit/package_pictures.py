@@ -41,7 +41,7 @@ def pictures_for(body: Mapping[str, Any]) -> dict[str, Picture]:
             values[random.random(4_000) < 0.08] = np.nan
             found[name] = picture_of(values, None, None)
         else:
-            plane = _field(shape[-2:], name == "SCI", name == "pixels", random)
+            plane = _field([min(512, n) for n in shape[-2:]], name == "SCI", name == "pixels", random)
             decoded = None if bound is None else _rounded(plane, bound)
             found[name] = picture_of(plane, decoded, bound, plane=(plane, decoded))
     columns = [field["name"].split("/")[1] for field in body["fields"] if field["kind"] == "column"]
