@@ -51,6 +51,7 @@ FORMATS: Mapping[str, FormatFacts] = MappingProxyType(
                 code=f"{_PACKAGE}.tables.arrow:ARROW",
                 recognises=recognise.arrow,
                 lost="the original's record batch boundaries",
+                contained=True,
             ),
             FormatFacts(
                 name="NPY",

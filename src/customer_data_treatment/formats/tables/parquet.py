@@ -58,7 +58,8 @@ class ParquetDecoder:
             )
             self._footer = self._file.metadata
             self._original = self._file.schema_arrow
-        _expect_sane(self._footer, source)
+        with _reading(self._where):
+            _expect_sane(self._footer, source)
         self._schema = plain_schema(self._original, self._where)
         with _reading(self._where):
             witnesses = _witnesses(self._footer, self._schema)
@@ -223,10 +224,14 @@ def _expect_sane(footer: Any, source: ByteSource) -> None:
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         rows += group.num_rows
+        if group.num_columns != footer.num_columns:  # asking for a column that is not there aborts the process
+            raise _absurd(f"row group {number} has not the columns of the schema", source)
         if group.num_rows < 0:
             raise _absurd(f"row group {number} has {group.num_rows} rows", source)
         for index in range(group.num_columns):
             column = group.column(index)
+            if column.path_in_schema != footer.schema.column(index).path:
+                raise _absurd(f"column {index} of row group {number} is not that of the schema", source)
             start, size = _start_of(column), column.total_compressed_size
             if column.num_values == 0 and size <= source.size:
                 continue  # writers put 0 for the place of no page
