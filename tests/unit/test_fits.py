@@ -102,6 +102,7 @@ def test_the_facts_of_a_rich_file(tmp_path: Path) -> None:
     image, raw, catalog, blank = decoder.dataset.fields
     assert isinstance(image, ArrayField)
     assert image.spatial_axes == (0, 1)
+    assert image.scale is None
     assert image.attributes["HIERARCH ESO DET DIT"] == 1.5
     assert image.attributes["LONGTEXT"] == ("long " * 40).rstrip()
     assert isinstance(raw, ArrayField)
@@ -268,8 +269,12 @@ def test_bounded_values_are_written_with_renewed_checksums(tmp_path: Path) -> No
         with fits.open(tmp_path / "back.fits", checksum=True) as hdus:
             assert hdus["CATALOG"].data["RA"].tolist() == np.round(np.arange(9) * 1.1, 1).tolist()
     odd = _ascii(tmp_path)
+    data = odd.read_bytes()
+    assert data.count(b"     -2.2500") == 1
+    odd.write_bytes(data.replace(b"     -2.2500", b"  -02.25    "))
     write(_Rounded(_open(odd)), tmp_path / "back2.fits")
     assert _table(_open(tmp_path / "back2.fits"), "T")["d"].to_pylist()[0] == 3.1
+    assert _table(_open(tmp_path / "back2.fits"), "T")["f"].to_pylist() == [1.5, -2.2, 0]
 
 
 def test_odd_bytes_that_values_do_not_determine_come_back(tmp_path: Path) -> None:
@@ -308,11 +313,7 @@ def test_odd_bytes_that_values_do_not_determine_come_back(tmp_path: Path) -> Non
     assert _restored(path, tmp_path / "back.fits") == bytes(data) + b"tail"
 
 
-def test_heaps_with_gaps_shared_cells_and_another_order_come_back(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "heap.fits"
-    pairs = np.array([[2, 24], [3, 4], [2, 24], [0, 7], [1, 0]], ">i4")  # backwards, shared, empty, gap at 16
+def _heap(path: Path, pairs: "np.ndarray[Any, Any]") -> None:
     header = fits.Header()
     for key, value in (
         ("XTENSION", "BINTABLE"), ("BITPIX", 8), ("NAXIS", 2), ("NAXIS1", 10), ("NAXIS2", 5), ("PCOUNT", 52), ("GCOUNT", 1),
@@ -323,6 +324,17 @@ def test_heaps_with_gaps_shared_cells_and_another_order_come_back(
     body = rows + b"gap for us" + np.arange(10, dtype=">i4").tobytes() + b"\1\2"
     primary = fits.PrimaryHDU().header.tostring().encode()
     path.write_bytes(primary + header.tostring().encode() + body.ljust(2880, b"\0"))
+
+
+def test_heaps_with_gaps_shared_cells_and_another_order_come_back(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "heap.fits"
+    _heap(path, np.array([[2, 0], [1, 12], [0, 0], [2, 20], [1, 32]], ">i4"))  # forwards, with gaps
+    assert _table(_open(path), "H")["col1"].to_pylist() == [[0, 1], [3], [], [5, 6], [8]]
+    assert _restored(path, tmp_path / "back.fits") == path.read_bytes()
+    pairs = np.array([[2, 24], [3, 4], [2, 24], [0, 7], [1, 0]], ">i4")  # backwards, shared, empty, gap at 16
+    _heap(path, pairs)
     decoder = _open(path)
     assert _table(decoder, "H")["col1"].to_pylist() == [
         [6, 7],

@@ -86,6 +86,8 @@ def test_boxes_in_any_order(save: Any, tmp_path: Path) -> None:
             box.append(slice(a, b))
         for name in "vf":
             assert np.array_equal(decoder.read(name, tuple(box)), values[tuple(box)])
+    unpacked = [member._spool is not None for member in decoder._archive.members.values()]
+    assert unpacked == [save is np.savez_compressed] * 2  # going back again and again was not paid for each time
 
 
 def test_pickles_and_other_members_are_carried(tmp_path: Path) -> None:

@@ -333,11 +333,14 @@ def test_absent_chunks_are_the_fill_and_a_finding_and_stay_absent(
     tmp_path: Path,
 ) -> None:
     path = _simple(tmp_path, fill_value=-5.0)
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        zarr.open_array(path, mode="r+")[:4, :3] = -5.0
+    assert (path / "0.0").exists()
     (path / "1.0").unlink()
     decoder = _open(path)
     assert _whole(decoder, "array")[4:, :3].tolist() == [[-5.0] * 3] * 4
     assert [f.code for f in decoder.dataset.findings] == ["absent-chunks"]
-    assert not (_restore(path, tmp_path / "b.zarr") / "1.0").exists()
+    assert _files(_restore(path, tmp_path / "b.zarr")).keys() == _files(path).keys()
 
 
 def test_strays_are_carried_with_a_finding(tmp_path: Path) -> None:
@@ -454,6 +457,35 @@ def test_random_damage_ends_in_our_errors_or_a_reading(tmp_path: Path) -> None:
         (path / name).write_bytes(data)
 
 
+def test_large_shards_are_written_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("customer_data_treatment.formats.grids.zarr.shards._BUDGET", 100)
+    path = tmp_path / "v3.zarr"
+    _version_3(path)
+    back = _restore(path, tmp_path / "b.zarr")
+    one: Any = zarr.open_array(path, path="sharded", mode="r")
+    other: Any = zarr.open_array(back, path="sharded", mode="r")
+    assert one[...].tobytes() == other[...].tobytes()
+    assert _files(back).keys() == _files(path).keys()
+
+
+def test_a_text_chunk_that_claims_too_many_strings_is_refused_before_they_are_made(tmp_path: Path) -> None:
+    for version, compressor in ((2, None), (2, numcodecs.Zlib(1)), (3, None), (3, "auto")):
+        path = tmp_path / f"{version}{compressor is None}.zarr"
+        layout: Any = {"zarr_format": version, "compressors": compressor}
+        zarr.create_array(path, shape=(4,), chunks=(2,), dtype=str, **layout)[:] = np.array(list("abcd"), object)
+        key = path / ("1" if version == 2 else "c/1")
+        plain = key.read_bytes()
+        codec: Any = numcodecs.Zstd() if compressor == "auto" else compressor
+        if codec is not None:
+            plain = bytes(codec.decode(plain))
+        many = (50_000_000).to_bytes(4, "little") + plain[4:]
+        key.write_bytes(many if codec is None else bytes(codec.encode(many)))
+        assert _open(path).read("array", (slice(0, 2),)).tolist() == ["a", "b"]
+        with pytest.raises(CustomerError, match="claims 50000000 strings") as caught:
+            _whole(_open(path), "array")
+        assert caught.value.where.endswith("1")
+
+
 def test_lossy_filters_give_back_the_same_values(tmp_path: Path) -> None:
     filters = [numcodecs.FixedScaleOffset(offset=10, scale=7, dtype="<f8", astype="<i4")]
     path = _simple(tmp_path, filters=filters)
@@ -473,6 +505,7 @@ def test_the_corpus(tmp_path: Path) -> None:
         assert isinstance(field, ArrayField)
         assert (field.dimensions, field.spatial_axes) == (("c", "y", "x"), (1, 2))
         assert decoder.dataset.native == "ome-zarr"
+        assert field.fill is None  # zero is a value here
         assert np.array_equal(zarr.open_group(path, mode="r")["0"][...], _whole(decoder, "0"))
         back = _restore(path, tmp_path / path.name)
         assert np.array_equal(zarr.open_group(back, mode="r")["0"][...], _whole(decoder, "0"))

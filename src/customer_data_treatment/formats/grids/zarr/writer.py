@@ -95,7 +95,8 @@ def _fill_array(
         return
     field = package.dataset.field(node.path or "array")
     path = (listing.prefix + node.path).strip("/")
-    array = zarr.open_array(store=store, path=path, mode="r+", zarr_format=node.version)
+    with zarr.config.set(_SETTINGS):  # an array takes its settings when it is opened
+        array = zarr.open_array(store=store, path=path, mode="r+", zarr_format=node.version)
     dtype = np.dtype(array.dtype)
     with zarr.config.set(_SETTINGS):
         if isinstance(field, TableField):
