@@ -104,24 +104,28 @@ def _encodings(schema: pa.Schema, first: pa.RecordBatch | None, level: int) -> t
         path, kind = field.name, field.type
         while pa.types.is_list(kind) or pa.types.is_large_list(kind):
             path, kind = f"{path}.list.element", kind.value_type
-        rival = (
-            "BYTE_STREAM_SPLIT"
-            if pa.types.is_floating(kind) and kind != pa.float16()
-            else "DELTA_BINARY_PACKED"
-            if pa.types.is_integer(kind) and kind.bit_width >= 32
-            else None
-        )
-        if rival is None or first is None or first.num_rows == 0 or "." in field.name:
+        rivals = _rivals(kind)
+        if not rivals or first is None or first.num_rows == 0 or "." in field.name:
             dictionaries.append(path)
             continue
         column = pa.table({field.name: first.column(number)}, schema=pa.schema([field]))
-        plain = _size(column, level, [path], {})
-        other = _size(column, level, [], {path: rival})
-        if other < plain:
-            chosen[path] = rival
+        sizes = {rival: _size(column, level, [], {path: rival}) for rival in rivals}
+        best = min(sizes, key=lambda rival: sizes[rival])
+        if sizes[best] < _size(column, level, [path], {}):
+            chosen[path] = best
         else:
             dictionaries.append(path)
     return chosen, dictionaries
+
+
+def _rivals(kind: pa.DataType) -> tuple[str, ...]:
+    """Return the encodings that may beat a dictionary; polars and DuckDB read them all."""
+    if pa.types.is_floating(kind) and kind != pa.float16():
+        return ("BYTE_STREAM_SPLIT", "PLAIN")
+    if pa.types.is_integer(kind):
+        packed = ("DELTA_BINARY_PACKED",) if kind.bit_width >= 32 else ()
+        return (*packed, "BYTE_STREAM_SPLIT", "PLAIN")
+    return ("PLAIN", "DELTA_BYTE_ARRAY") if pa.types.is_string(kind) else ()
 
 
 def _size(table: pa.Table, level: int, dictionaries: list[str], encodings: dict[str, str]) -> int:
