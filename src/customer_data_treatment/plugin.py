@@ -17,6 +17,11 @@ from .vocabulary import CustomerDataType, DataModalityType, Dimension
 if TYPE_CHECKING:
     import numpy as np
 
+    from .model.chunk import Chunk
+    from .model.dataset import Dataset
+    from .model.outcome import Outcome
+    from .model.requirements import Requirements
+    from .model.verdict import CheckResult
     from .ports import ByteSource, Decoder, RestoreSource
 
 ENTRY_POINT_GROUP = "customer_data_treatment.plugins"

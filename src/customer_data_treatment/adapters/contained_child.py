@@ -142,17 +142,17 @@ class _Server:
             self._send(wire.ERROR, wire.error_to_bytes(error))
         except MemoryError:
             self._running.clear()
-            error = CustomerError(
+            too_large = CustomerError(
                 "reading it takes more memory than its reader is allowed",
                 code="corrupt",
                 remedy="check the file; a sound one of its size needs far less",
             )
-            self._send(wire.ERROR, wire.error_to_bytes(error))
+            self._send(wire.ERROR, wire.error_to_bytes(too_large))
         except BrokenPipeError:
             os._exit(1)
         except OSError as failure:
-            error = FacilityError(f"its reader failed: {failure.strerror or failure}", code="child-died")
-            self._send(wire.ERROR, wire.error_to_bytes(error))
+            failed = FacilityError(f"its reader failed: {failure.strerror or failure}", code="child-died")
+            self._send(wire.ERROR, wire.error_to_bytes(failed))
         except Exception as failure:  # noqa: BLE001 - whatever it is, it crosses as one error
             fault = InternalFault(f"its reader failed: {type(failure).__name__}: {failure}")
             self._send(wire.ERROR, wire.error_to_bytes(fault))
@@ -218,7 +218,7 @@ class _Server:
             column = pa.array(values.reshape(-1).tolist(), type=pa.large_string())
             self._send(wire.BATCH, _ipc(pa.RecordBatch.from_arrays([column], names=["text"])))
             return
-        flat = np.ascontiguousarray(values).reshape(-1).view(np.uint8) if values.size else b""
+        flat: Any = np.ascontiguousarray(values).reshape(-1).view(np.uint8) if values.size else b""
         self._send(wire.VALUES, memoryview(flat))
 
     def _send(self, kind: bytes, payload: Any) -> None:

@@ -53,7 +53,9 @@ def _observe_floats(x: Any, bits: Any, low: Any, mask: Any, fill: float, has_fil
     `low` is the integer whose bits are -0.0, `mask` all bits but the sign. Floats order as integers
     once negative ones are flipped, and integer extremes may be reordered, so they are vectorised.
     """
-    missing = nan = above = below = zeros = 0
+    missing = nan = above = below = 0
+    zeros: Any = 0
+    zero: Any = 0.0
     lo, hi = np.inf, -np.inf
     n, mean, m2 = 0.0, 0.0, 0.0
     edges = np.empty(2, bits.dtype)
@@ -61,7 +63,7 @@ def _observe_floats(x: Any, bits: Any, low: Any, mask: Any, fill: float, has_fil
     for start in range(0, x.size, 2048):
         stop = min(start + 2048, x.size)
         smallest, largest = mask, low
-        block_zeros = 0
+        block_zeros: Any = 0
         for i in range(start, stop):
             b = bits[i]
             ordered = b ^ (mask if b < 0 else type(b)(0))
@@ -81,7 +83,7 @@ def _observe_floats(x: Any, bits: Any, low: Any, mask: Any, fill: float, has_fil
             hi = max(hi, np.float64(values[1]))
             zeros += block_zeros
         else:
-            count, s = 0.0, 0.0
+            count, s = zero, zero
             for i in range(start, stop):
                 v = np.float64(x[i])
                 if has_fill and v == fill:

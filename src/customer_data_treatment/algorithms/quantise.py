@@ -262,3 +262,25 @@ def grid_of_integers(minimum: int, maximum: int, bound: float, hole: int | None)
             origin = 0 if -most <= low and high <= most else (low + high) // 2
             return Grid(name, float(step), origin, None if hole is None else float(hole))
     return None
+
+
+def round_integers(
+    values: "np.ndarray[Any, Any]", step: int, fill: Any
+) -> tuple["np.ndarray[Any, Any]", Errors]:
+    """Return integers moved to the nearest multiple of `step`, a power of two, in their own dtype, and the errors.
+
+    The largest error is step / 2. A value whose multiple lies outside the dtype, or would be the fill
+    value, and the fill value itself, keep their bits.
+    """
+    kind = values.dtype.type
+    limits = np.iinfo(values.dtype)
+    below = values & kind(step - 1)
+    up = (below > kind(step // 2)) & (values <= kind(limits.max - step))
+    moved = np.where(up, values - below + kind(step), values - below).astype(values.dtype)
+    keep = (below > kind(step // 2)) & ~up  # it would round up out of the dtype
+    if fill is not None:
+        keep |= (values == fill) | (moved == fill)
+    out = np.where(keep, values, moved).astype(values.dtype)
+    error = np.where(keep, 0.0, np.where(up, step - below.astype(np.float64), -below.astype(np.float64)))
+    largest = float(np.abs(error).max()) if error.size else 0.0
+    return out, Errors(values.size, 0, largest, float(error.sum()), float((error * error).sum()))

@@ -1,7 +1,8 @@
 """Completeness: every required field on its own, and one pooled check over undeclared cells.
 
-Null, NaN, a declared fill and a schema's own words for "no value" are missing, and so is a cell that
-was filled in. Declared optional fields and masks leave the scope and are reported.
+Null, NaN and a schema's own words for "no value" are missing, and so is a cell that was filled in.
+Declared optional fields and masks leave the scope and are reported; an array's declared fill value
+is a mask, unless the array is required.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ import numpy as np
 from ..model.chunk import Chunk
 from ..model.dataset import ArrayField, Dataset, TableField
 from ..model.outcome import Outcome
+from ..model.statistics import Statistics
 from ..model.requirements import ColumnRule, Requirements, TableRule
 from ..model.verdict import CheckResult
 from ..plugin import CheckCode, Observer
@@ -112,6 +114,10 @@ def _conclude(_: Tallies | None, outcome: Outcome, matched: Matched) -> tuple[Ch
         if statistics is None:
             continue
         tally = _with_imputed(Tally(statistics.count, statistics.missing + statistics.nan), outcome, key)
+        if not required and not optional and (masked := _masked(outcome.dataset, key, statistics)):
+            # A declared fill is a declared mask: land in a sea-ice grid is not missing ice.
+            left_out.append((key, Tally(masked, masked)))
+            tally = Tally(tally.seen - masked, tally.broken - masked, tally.places)
         if required:
             results.append(_required(key, tally, ()))
         elif optional:
@@ -122,6 +128,14 @@ def _conclude(_: Tallies | None, outcome: Outcome, matched: Matched) -> tuple[Ch
     message = "cells of fields that nothing declares required or optional hold no value"
     results.append(_scored("undeclared-cells", pooled, message, _worst(lacking)))
     return (*results, *_reported(left_out, "optional-cells"))
+
+
+def _masked(dataset: Dataset, key: str, statistics: Statistics) -> int:
+    """Return how many of an array's cells its declared fill value masks."""
+    field = next((f for f in dataset.fields if f.name == key), None)
+    if not isinstance(field, ArrayField) or field.fill is None:
+        return 0
+    return statistics.nan if field.fill != field.fill else statistics.missing
 
 
 def _fields(dataset: Dataset, matched: Matched) -> Iterator[tuple[str, bool, bool]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..algorithms.observe import observe
-from ..algorithms.quantise import Grid, pack, round_in_place, unpack
+from ..algorithms.quantise import Grid, pack, round_in_place, round_integers, unpack
 from ..algorithms.quantise_errors import Errors
 from ..model.statistics import Statistics
 
@@ -43,6 +43,9 @@ def store(
         packed = np.empty(values.size, form.grid.dtype)
         errors = pack(values, form.grid, form.bound or 0.0, packed)
         return packed.reshape(values.shape), errors, decoded_statistics(packed, form.grid)
+    if form.step is not None and values.dtype.kind in "iu":
+        rounded, errors = round_integers(values, int(form.step), fill)
+        return rounded, errors, observe(rounded, fill)[0]
     if form.step is not None:
         rounded, errors = round_in_place(values, form.step, form.bound or 0.0, fill)
         return rounded, errors, observe(rounded, fill)[0]
@@ -73,4 +76,3 @@ def restored(stored: "np.ndarray[Any, Any]", form: Form, dtype: "np.dtype[Any]")
     if dtype.kind in "mM":
         return stored.view(dtype)
     return stored
-

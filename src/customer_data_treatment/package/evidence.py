@@ -4,7 +4,6 @@ One row a chunk (part "chunk") and one a statistic (part "before" or "after"). R
 groups of 8,192, so that a field of a million chunks costs no memory.
 """
 
-from ast import literal_eval
 from dataclasses import asdict
 from typing import Any
 
@@ -87,16 +86,14 @@ class EvidenceWriter:
 
 def statistics_of_row(row: dict[str, Any]) -> Statistics:
     """Return the statistics that a row of evidence holds."""
-    numbers = {name: None if row[name] is None else literal_eval(row[name]) for name in ("minimum", "maximum", "total")}
-    kept = (
-        "count",
-        "missing",
-        "nan",
-        "positive_infinite",
-        "negative_infinite",
-        "mean",
-        "m2",
-        "distinct",
-        "distinct_exact",
-    )
-    return Statistics(**{name: row[name] for name in kept}, **numbers)
+    kept: dict[str, Any] = {name: row[name] for name in _PLAIN}
+    for name in ("minimum", "maximum", "total"):
+        kept[name] = None if row[name] is None else _number(row[name])
+    return Statistics(**kept)
+
+
+_PLAIN = ("count", "missing", "nan", "positive_infinite", "negative_infinite", "mean", "m2", "distinct", "distinct_exact")
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)

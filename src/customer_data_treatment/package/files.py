@@ -40,8 +40,8 @@ class Ledger:
 
     def discard(self, prefix: str) -> None:
         """Remove the files below a folder (a path that ends in "/") or one file."""
-        for path in [p for p in self.records if p == prefix or (prefix.endswith("/") and p.startswith(prefix))]:
-            del self.records[path]
+        for listed in [p for p in self.records if p == prefix or (prefix.endswith("/") and p.startswith(prefix))]:
+            del self.records[listed]
         path = self.folder / prefix
         if path.is_dir():
             shutil.rmtree(path)
@@ -73,6 +73,8 @@ class HashedFile:
     def write(self, data: Any) -> int:
         """Append bytes."""
         view = memoryview(data).cast("B")
+        if self.closed:  # a writer that is collected after a failure still wants to end its file
+            return len(view)
         self._digest.update(view)
         self._count += len(view)
         self._file.write(view)

@@ -34,7 +34,7 @@ from .choose import (
     tiles_ssim,
     trial_survey,
 )
-from .context import Treatment
+from .context import Planning, Treatment
 from .fields import EXACT_FIDELITY, Fidelity, FieldOutcome, statistics_record
 from .sketch import ArraySketch
 from .source import source_changed
@@ -61,7 +61,7 @@ class Prepared:
     auto_share: float | None = None
 
 
-def prepare(work: Treatment, array: ArrayField) -> Prepared:
+def prepare(work: Planning, array: ArrayField) -> Prepared:
     """Resolve an array's bound, form and codec. rel, noise and auto cost one pass; lossless and abs a few chunks."""
     grid = grid_of(array)
     request = allowed(array, asked_bound(array.name, work.options.bounds))
@@ -80,7 +80,7 @@ def prepare(work: Treatment, array: ArrayField) -> Prepared:
     return Prepared(array, grid, choice, None)
 
 
-def _is_native(work: Treatment, array: ArrayField) -> bool:
+def _is_native(work: Planning, array: ArrayField) -> bool:
     groups = work.decoder.dataset.native_groups
     return any(group == "" or array.name.startswith(f"{group}/") for group in groups)
 
@@ -213,7 +213,7 @@ def _encode(
     start = tuple(part.start for part in chunk.box)
     partials = watch.observe(Chunk(array.name, chunk.index, start, chunk.values))
     kept = replace(chunk, values=chunk.values[:0] if chunk.values.ndim else chunk.values)
-    return _Encoded(kept, frame, blake3(memoryview(_bytes(again))).digest(), before, after or before, errors, partials)
+    return _Encoded(kept, frame, blake3(_bytes(again).data).digest(), before, after or before, errors, partials)
 
 
 def _bytes(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
@@ -404,7 +404,7 @@ def plain_attributes(work: Treatment, array: ArrayField, seen: Statistics) -> di
     if array.units is not None and "units" not in found:
         found["units"] = array.units
     scale = (array.scale or (1.0, 0.0)) if seen.minimum is not None else None
-    ends = [seen.minimum, seen.maximum]
+    ends: list[Any] = [seen.minimum, seen.maximum]
     if scale is not None and seen.minimum is not None and seen.maximum is not None:
         ends = sorted((seen.minimum * scale[0] + scale[1], seen.maximum * scale[0] + scale[1]))
     for name in misread(found, *ends):

@@ -90,11 +90,7 @@ def bounded_form(
     """Return the packed form where all values are finite or missing in one way, else the rounded one, else None."""
     dtype = array.numpy_dtype()
     if dtype.kind in "iu":
-        if statistics.minimum is None or statistics.maximum is None or native or array.scale is not None:
-            return None
-        hole = int(array.fill) if statistics.missing and array.fill is not None else None
-        grid = grid_of_integers(int(statistics.minimum), int(statistics.maximum), bound, hole)
-        return Form("packed", float(int(bound)), grid=grid) if grid else None
+        return _integer_form(array, bound, statistics, native=native)
     infinite = statistics.positive_infinite + statistics.negative_infinite
     one_hole = statistics.missing == 0 or statistics.nan == 0
     plain = infinite == 0 and negative_zeros == 0 and one_hole and array.scale is None
@@ -106,6 +102,18 @@ def bounded_form(
             return Form("packed", bound, grid=grid)
     step = power_of_two_step(bound)
     return Form("rounded", bound, step=step) if step > 0.0 else None
+
+
+def _integer_form(array: ArrayField, bound: float, statistics: Statistics, *, native: bool) -> Form | None:
+    """Return the packed form; where scale or specification forbid one, multiples of a power of two in place."""
+    if statistics.minimum is None or statistics.maximum is None or bound < 1.0:
+        return None
+    if native or array.scale is not None:
+        step = 1 << (int(bound).bit_length())
+        return Form("rounded", float(int(bound)), step=float(step)) if step <= np.iinfo(array.dtype).max else None
+    hole = int(array.fill) if statistics.missing and array.fill is not None else None
+    grid = grid_of_integers(int(statistics.minimum), int(statistics.maximum), bound, hole)
+    return Form("packed", float(int(bound)), grid=grid) if grid else None
 
 
 def choose(

@@ -19,13 +19,19 @@ from .watch import Watch
 
 
 @dataclass
-class Treatment:
-    """One dataset being treated."""
+class Planning:
+    """One dataset being planned: what is read, as what, by whom."""
 
     decoder: Decoder
     options: TreatOptions
     run: Run
     progress: Progress
+
+
+@dataclass
+class Treatment(Planning):
+    """One dataset being treated."""
+
     ledger: Ledger
     tree: ArrayTree
     evidence: EvidenceWriter

@@ -8,11 +8,10 @@ from ..errors import FacilityError
 from ..formats.detect import detect
 from ..model.bound import asked_bound
 from ..model.dataset import TEXT, ArrayField, TableField
-from ..package.arrays import ArrayTree
 from ..ports import ByteSource
 from .arrays import plan_record, prepare
 from .choose import codec_named
-from .context import Treatment
+from .context import Planning
 from .memory import planned_peak, workers_within
 from .options import TreatOptions
 from .run import Run
@@ -33,16 +32,7 @@ def plan(source: ByteSource, options: TreatOptions, surroundings: Surroundings, 
         decoder = surroundings.open_decoder(found, source)
         try:
             refuse_unknown_fields(decoder.dataset, options)
-            work = Treatment(
-                decoder,
-                options,
-                run,
-                surroundings.progress,
-                None,
-                ArrayTree(None),
-                None,
-                (),  # type: ignore[arg-type]
-            )
+            work = Planning(decoder, options, run, surroundings.progress)
             fields, decoded, stored = _fields(work, source)
         finally:
             decoder.close()
@@ -67,7 +57,7 @@ def plan(source: ByteSource, options: TreatOptions, surroundings: Surroundings, 
     }
 
 
-def _fields(work: Treatment, source: ByteSource) -> tuple[list[dict[str, Any]], int, int]:
+def _fields(work: Planning, source: ByteSource) -> tuple[list[dict[str, Any]], int, int]:
     records: list[dict[str, Any]] = []
     decoded = stored = 0
     for item in work.decoder.dataset.fields:
@@ -92,7 +82,7 @@ def _column(table: TableField, name: str, options: TreatOptions) -> dict[str, An
     return {"form": form, "codec": "parquet-zstd", "bound_asked": str(request), "bound": None}
 
 
-def _share(work: Treatment, array: ArrayField, prepared: Any) -> float:
+def _share(work: Planning, array: ArrayField, prepared: Any) -> float:
     """Return stored over decoded bytes of the trial chunks."""
     from ..codecs.bounded import store
 

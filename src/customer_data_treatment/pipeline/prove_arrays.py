@@ -66,7 +66,7 @@ def prove_array(
         except (ValueError, OSError) as error:
             problem(where, f"chunk {index} does not decode: {error}")
             continue
-        digest = blake3(memoryview(chunk.reshape(-1).view(np.uint8))).hexdigest()
+        digest = blake3(chunk.reshape(-1).view(np.uint8).data).hexdigest()
         if index >= len(expected) or digest != expected[index]:
             problem(where, f"chunk {index} does not decode to the values the bound was proven on")
         inside = tuple(slice(0, part.stop - part.start) for part in box)
