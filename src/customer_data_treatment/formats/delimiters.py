@@ -79,7 +79,8 @@ def decode_text(head: bytes) -> tuple[str, str] | None:
     """
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return head[: len(head) // 2 * 2].decode("utf-16", "replace"), "utf-16"
-    if any(byte < 9 or 13 < byte < 32 for byte in set(head)) or b"\x7f" in head:
+    start = head[:65536]
+    if any(byte < 9 or 13 < byte < 32 for byte in set(start)) or b"\x7f" in start:
         return None
     for cut in range(4):  # the head may end inside a character
         try:
@@ -141,8 +142,11 @@ def _is_trimmed(text: str, widths: list[int]) -> bool:
 
 
 def _widths(text: str, delimiter: str, *, complete: bool, quoting: bool) -> list[int]:
-    style = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=style)
+    lines = io.StringIO(text, newline="")
+    if quoting:
+        reader = csv.reader(lines, delimiter=delimiter)
+    else:
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     rows: list[int] = []
     try:
         for _, row in zip(range(_MOST_ROWS), reader, strict=False):

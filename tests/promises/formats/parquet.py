@@ -23,7 +23,10 @@ def make(folder: Path) -> Path:
             "struct": pa.array([{"a": 1.5, "b": "q"}, None, {"a": None, "b": None}] * (rows // 3)),
             "map": pa.array([[("k", 1)], None, []] * (rows // 3), pa.map_(pa.string(), pa.int32())),
             "money": pa.array([decimal.Decimal("1.23"), None, decimal.Decimal("-99.00")] * (rows // 3)),
-            "when": pa.array([datetime.datetime(2021, 2, 3, 4, 5, 6, 7), None, None] * (rows // 3), pa.timestamp("us", "Europe/Berlin")),
+            "when": pa.array(
+                [datetime.datetime(2021, 2, 3, 4, 5, 6, 7), None, None] * (rows // 3),
+                pa.timestamp("us", "Europe/Berlin"),
+            ),
             "second": pa.array([1, None, 3] * (rows // 3), pa.timestamp("s")),
             "day": pa.array([datetime.date(2020, 2, 29), None, None] * (rows // 3)),
             "raw": pa.array([b"\x00\xff", None, b""] * (rows // 3), pa.binary()),

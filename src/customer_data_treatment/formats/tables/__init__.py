@@ -1,1 +1,1 @@
-
+"""Tables: delimited text, Parquet, Arrow."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.feather as feather
+from pyarrow import feather
 
 from ...errors import CdtError, CustomerError
 from ...model.dataset import Carried, Dataset, RuleCount, TableField

@@ -8,6 +8,7 @@ is carried, so that restore gives the file back.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,9 @@ from ..delimiters import Delimited, decode_text, delimited
 from .cells import TOKENS, ColumnFinder, is_number, parse
 from .delimited_text import write
 from .dialect import SIDECAR, ColumnForm, Dialect, column_names, split_records
-from .text_rows import Layout, NotUtf8, RowTooLong, Seen, blank_lines, next_block, text_batches
+from .plain_text import Layout, NotUtf8, Seen
+from .slow_rows import blank_lines
+from .text_rows import RowTooLong, next_block, text_batches
 
 _FIELD = "table"
 _MISSING = "missing.bin"
@@ -80,10 +83,10 @@ class DelimitedDecoder:
         self._rows = rows - (sum(count for _, count in runs) if start.layout.columns == 1 else 0)
         self._missing_cells, forms = _forms(names, finders, start)
         self._dialect = _dialect(start, seen, runs, forms)
-        findings += _oddities(start, source.name, blank, duplicate, seen, runs, forms)
+        findings += _start_oddities(start, source.name, blank, duplicate) + _row_oddities(start, seen, runs, forms)
         self.dataset = _dataset(self._dialect, names, self._rows, findings, bool(self._missing_cells))
 
-    def read(self, name: str, box: Box) -> "np.ndarray[object, np.dtype[np.object_]]":
+    def read(self, name: str, box: Box) -> "np.ndarray[Any, Any]":
         """Raise KeyError: a text table has no arrays."""
         raise KeyError(name)
 
@@ -280,15 +283,7 @@ def _dialect(start: _Start, seen: Seen, runs: list[tuple[int, int]], forms: list
     )
 
 
-def _oddities(
-    start: _Start,
-    name: str,
-    blank: int,
-    duplicate: int,
-    seen: Seen,
-    runs: list[tuple[int, int]],
-    forms: list[ColumnForm],
-) -> list[Finding]:
+def _start_oddities(start: _Start, name: str, blank: int, duplicate: int) -> list[Finding]:
     found = []
     plain = name.lower()
     for wrapper in (".gz", ".bz2", ".xz"):
@@ -311,6 +306,11 @@ def _oddities(
     if start.guess.preamble:
         message = f"{start.guess.preamble} comment lines stand before the table and are carried"
         found.append(_finding("comment-lines", message, Severity.NOTE))
+    return found
+
+
+def _row_oddities(start: _Start, seen: Seen, runs: list[tuple[int, int]], forms: list[ColumnForm]) -> list[Finding]:
+    found = []
     if runs:
         message = f"{sum(count for _, count in runs)} lines are blank and were skipped"
         found.append(_finding("blank-lines", message, Severity.NOTE))

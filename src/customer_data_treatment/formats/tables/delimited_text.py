@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -111,7 +111,7 @@ class _Codes:
 
 
 @contextmanager
-def _open(target: Path, wrapper: str) -> Iterator[IO[bytes]]:
+def _open(target: Path, wrapper: str) -> Iterator[Any]:
     """Open the target in the layer that its name asks for; the source's own where the name is silent."""
     suffixes = {suffix.lower() for suffix in target.suffixes}
     named = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}

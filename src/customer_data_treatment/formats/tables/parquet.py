@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -189,7 +189,7 @@ class ParquetDecoder:
 def _start_of(column: Any) -> int:
     dictionary = column.dictionary_page_offset if column.has_dictionary_page else None
     # Old writers put 0 where there is no dictionary page (PARQUET-1402).
-    return min(dictionary, column.data_page_offset) if dictionary else column.data_page_offset
+    return int(min(dictionary, column.data_page_offset) if dictionary else column.data_page_offset)
 
 
 def _expect_ends(path: Path, source: ByteSource) -> None:
@@ -261,7 +261,7 @@ def _witnesses(footer: Any, schema: pa.Schema) -> tuple[Witness, ...]:
             continue
         groups = [footer.row_group(n).column(number) for n in range(footer.num_row_groups)]
         stats = [group.statistics if group.is_stats_set else None for group in groups]
-        known = cast(list[Any], [item for item in stats if item is not None])
+        known = [item for item in stats if item is not None]
         if not known or len(known) < len(groups):
             continue
         name = f"{_FIELD}/{path}"

@@ -98,9 +98,10 @@ def _page(descriptor: int, at: int, end: int) -> Page:
             if len(raw) < length or length >= _LARGEST_HEADER:
                 raise BadHeader("a page header is cut off") from error
             length *= 16
-    kind, unpacked, packed = fields.get(1), fields.get(2), fields.get(3)
-    if not all(isinstance(item, int) and item >= 0 for item in (kind, unpacked, packed)):
+    sizes = [fields.get(number) for number in (1, 2, 3)]
+    if not all(isinstance(item, int) and item >= 0 for item in sizes):
         raise BadHeader("the bytes where a page should start are no page header")
+    kind, unpacked, packed = (int(item or 0) for item in sizes)
     inner = fields.get({DATA: 5, INDEX: 6, DICTIONARY: 7, DATA_V2: 8}.get(kind, 0))
     if not isinstance(inner, dict):
         raise BadHeader("a page header lacks the part for its kind")
