@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench docs lock clean
 
 help:
 	@echo "make demo    install what is needed, then treat real datasets of several modalities"
 	@echo "make test    run the whole test suite"
 	@echo "make check   format, lint, types, layers, fast tests"
 	@echo "make bench   measure against h5py, netCDF4 and numpy"
+	@echo "make docs    run the real commands and write what they answered into docs/"
 	@echo "make lock    resolve requirements/*.lock anew"
 
 # An interpreter that is new enough, whatever python3 is.
@@ -45,6 +46,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/make_transcripts.py
 
 lock: | $(BIN)/python
 	$(BIN)/pip install --quiet uv
