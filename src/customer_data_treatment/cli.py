@@ -81,12 +81,14 @@ def run(arguments: list[str]) -> int:
     _speak_any_name(wants_json)
     try:
         status = app(args=arguments or ["--help"], prog_name="cdt", standalone_mode=False)
+        if status == errors.INTERRUPTED:  # typer's word for Ctrl-C
+            return _interrupted(wants_json)
         _flush()
         return int(status or 0)
     except typer.Exit as done:
-        return _leave(done)
+        return _leave(done, wants_json)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail(CustomerError("nothing was left at the target", code="interrupted"), wants_json)
+        return _interrupted(wants_json)
     except BrokenPipeError:
         _silence()
         return errors.OK
@@ -104,7 +106,11 @@ def _speak_any_name(wants_json: bool) -> None:
         sys.stdout.reconfigure(encoding="utf-8" if wants_json else None, errors="backslashreplace")
 
 
-def _leave(done: typer.Exit) -> int:
+def _interrupted(wants_json: bool) -> int:
+    return _fail(CustomerError("nothing was left at the target", code="interrupted"), wants_json)
+
+
+def _leave(done: typer.Exit, wants_json: bool) -> int:
     try:
         _flush()
     except BrokenPipeError:
@@ -188,7 +194,7 @@ def _answer(record: dict[str, Any], as_json: bool, people: Callable[[Any], None]
 
         people(Console(highlight=False, soft_wrap=False))
     except BrokenPipeError:
-        raise
+        _silence()
     except OSError as error:
         raise _unspoken(error) from error
 

@@ -331,7 +331,7 @@ def surroundings_error(error: OSError, target: Path) -> CdtError:
         return FacilityError(
             "the target cannot be written", code="no-permission", where=str(target), remedy="choose another target"
         )
-    if error.errno in (errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
         return CustomerError(
             f"the target is no usable path: {error.strerror}",
             code="wrong-usage",

@@ -143,7 +143,16 @@ def _size(table: pa.Table, level: int, dictionaries: list[str], encodings: dict[
 
 def open_table(path: Path) -> pq.ParquetFile:
     """Open a table for reading with its page checksums verified."""
-    return pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
+    return pq.ParquetFile(nameable(path), page_checksum_verification=True, memory_map=False)
+
+
+def nameable(path: Path) -> Any:
+    """Return what pyarrow can open: the path, or the open file where its name is not UTF-8."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return path.open("rb")
+    return path
 
 
 def column_chunks(file: pq.ParquetFile, columns: list[int]) -> Iterator[tuple[int, list[pa.Array]]]:

@@ -13,7 +13,7 @@ from ..model.statistics import Statistics
 from ..package.evidence import statistics_of_row
 from ..package.layout import EVIDENCE, TABLES
 from ..package.opened import OpenedPackage
-from ..package.tables import column_chunks, one_array, open_table, recut
+from ..package.tables import column_chunks, nameable, one_array, open_table, recut
 from ..ports import ByteSource, Decoder, Progress
 from .fields import statistics_record
 from .source import DigestThread
@@ -50,7 +50,7 @@ def _evidence(opened: OpenedPackage) -> tuple[dict[str, list[str]], dict[str, di
     """
     digests: dict[str, list[str]] = {}
     after: dict[str, dict[str, Any]] = {}
-    with pq.ParquetFile(opened.folder / EVIDENCE) as file:
+    with pq.ParquetFile(nameable(opened.folder / EVIDENCE)) as file:
         for group in range(file.num_row_groups):
             for row in file.read_row_group(group).to_pylist():
                 if row["part"] == "chunk":

@@ -82,7 +82,7 @@ class DigestThread:
             ) from self._error
         if self._error is not None:
             raise self._error
-        if _stamps(self._source) != self._before:
+        if self.moved():
             raise source_changed(self._source.name)
         if not self._source.is_folder:
             digests = next(iter(self._found.values()))
@@ -91,6 +91,13 @@ class DigestThread:
         return SourceDigest(
             hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest(), self._source.size, self._found
         )
+
+    def moved(self) -> bool:
+        """Tell whether a file of the source is another one, or another size or age, than at the start."""
+        try:
+            return _stamps(self._source) != self._before
+        except CustomerError:
+            return True
 
     def cancel(self) -> None:
         """Stop early; what was found is of no use."""
@@ -104,10 +111,12 @@ def _path(source: ByteSource, name: str) -> Path:
 
 def _stamps(source: ByteSource) -> list[tuple[Any, ...]]:
     stamps = []
-    for name, _ in source.files():
+    for name, listed in source.files():
         try:
             seen = os.stat(_path(source, name))
         except OSError as error:
             raise source_changed(source.name) from error
+        if seen.st_size != listed:
+            raise source_changed(source.name)
         stamps.append((name, seen.st_size, seen.st_mtime_ns, seen.st_ino))
     return stamps

@@ -35,7 +35,7 @@ from .fields import FieldOutcome
 from .memory import workers_within
 from .options import TreatOptions
 from .run import Run
-from .source import DigestThread, SourceDigest
+from .source import DigestThread, SourceDigest, source_changed
 from .surroundings import Surroundings
 
 _VERSIONED = ("numpy", "numcodecs", "pyarrow", "zarr", "numba", "blake3")
@@ -136,8 +136,10 @@ def treat_into(
                 account = _store(decoder, folder, options, requirements, surroundings, run, digest)
             finally:
                 decoder.close()
-        except BaseException:
+        except BaseException as error:
             digest.cancel()
+            if isinstance(error, CustomerError) and digest.moved():
+                raise source_changed(source.name) from error
             raise
     return deliver(account, folder, surroundings)
 
