@@ -233,6 +233,18 @@ def test_an_absurd_shape_is_refused_before_memory_is_asked_for(tmp_path: Path) -
     decoder.close()
 
 
+def test_a_type_that_does_not_fit_its_bytes_is_refused(tmp_path: Path) -> None:
+    """Converting into such a type ends the process inside the HDF5 library (2.0.0, found by bit flips)."""
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["g/x"] = np.arange(6.0)
+    raw = path.read_bytes()
+    at = raw.index(bytes.fromhex("08000000 0000 4000 34 0b 00 34")) + 6
+    path.write_bytes(raw[:at] + b"\x48" + raw[at + 1 :])
+    error = refused(HDF5, path)
+    assert error.code == "corrupt" and "g/x" in error.where
+
+
 @needs_corpus
 def test_matlab_objects_that_point_nowhere_are_counted() -> None:
     assert CORPUS is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-from h5py import h5, h5d, h5g, h5l, h5o, h5p, h5z
+from h5py import h5, h5d, h5g, h5l, h5o, h5p, h5t, h5z
 
 from ...errors import CustomerError
 from ...ports import ByteSource
@@ -234,6 +234,36 @@ def expect_sane(dataset: Any, name: str, where: str, file_size: int) -> None:
             code="absurd-header",
             where=_place(where, name),
             remedy="cut the dataset to what was written",
+        )
+
+
+def expect_sound_type(kind: Any, name: str, where: str) -> None:
+    """Refuse a type whose parts do not fit into it (corrupt): converting one can end the process."""
+    family, size = kind.get_class(), kind.get_size()
+    sound = True
+    if family in (h5t.INTEGER, h5t.BITFIELD):
+        sound = kind.get_precision() + kind.get_offset() <= 8 * size
+    elif family == h5t.FLOAT:
+        sign, exponent, exponent_bits, mantissa, mantissa_bits = kind.get_fields()
+        bits = kind.get_precision()
+        inside = sign < bits and exponent + exponent_bits <= bits and mantissa + mantissa_bits <= bits
+        sound = bits + kind.get_offset() <= 8 * size and inside and exponent_bits > 0
+    elif family == h5t.COMPOUND:
+        end = 0
+        members = [(kind.get_member_offset(at), kind.get_member_type(at)) for at in range(kind.get_nmembers())]
+        for offset, member in sorted(members, key=lambda item: int(item[0])):
+            expect_sound_type(member, name, where)
+            sound = sound and end <= offset
+            end = offset + member.get_size()
+        sound = sound and end <= size
+    elif family in (h5t.ENUM, h5t.ARRAY, h5t.VLEN):
+        expect_sound_type(kind.get_super(), name, where)
+    if not sound:
+        raise CustomerError(
+            f"its datatype does not fit into its {size} byte(s)",
+            code="corrupt",
+            where=_place(where, name),
+            remedy="fetch it again",
         )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from h5py import h5, h5a, h5p, h5r, h5s, h5t
 
+from .hdf5 import expect_sound_type
+
 # Attributes by which HDF5's dimension scales and the netCDF library speak to themselves.
 HOUSEKEEPING = frozenset(
     "DIMENSION_LIST REFERENCE_LIST CLASS NAME _Netcdf4Dimid _Netcdf4Coordinates _NCProperties _nc3_strict".split()  # noqa: SIM905 - words read better in a row
@@ -83,6 +85,7 @@ def _read(attribute: Any) -> "np.ndarray[Any, Any]":
         values = np.zeros(shape + inner, dtype=base)
     else:
         values = np.zeros(shape, dtype=dtype)
+    expect_sound_type(attribute.get_type(), "an attribute", "")
     attribute.read(values, mtype=h5t.py_create(attribute.dtype))
     return values
 

@@ -19,7 +19,7 @@ from ...ports import Box, ByteSource, RestoreSource
 from ...vocabulary import Severity
 from . import hdf5, hdf5_forms, hdf5_skeleton, hdf5_tables
 from .boxes import BUDGET, chunk_boxes
-from .hdf5_describe import Description, describe
+from .hdf5_describe import Description, describe, located
 from .hdf5_forms import Form
 
 CARRIED = (
@@ -151,16 +151,15 @@ def write(package: RestoreSource, target: Path, *, netcdf: bool = False) -> None
     kept, sparse = set(papers["kept"]), set(papers["sparse"])
     with hdf5.guarded(target.name), h5py.File(target, "r+", locking=False) as file:
         tree = hdf5.walk(file, target.name)
-        found = describe(tree, 1 << 60, netcdf=netcdf)
+        found = located(tree, netcdf=netcdf)
         for field in package.dataset.fields:
-            entry = found.entries.get(field.name)
-            if entry is None:
+            if field.name not in found:
                 raise CustomerError(
                     "the carried structure lacks a field",
                     code="corrupt",
                     where=field.name,
                 )
-            form = found.forms[entry.raw]
+            entry, form = found[field.name]
             if form.virtual or form.kind == "null" or entry.name in kept or prod(form.shape) == 0:
                 continue
             dataset = tree.dataset(entry)

@@ -13,7 +13,7 @@ from ...model.dataset import TEXT, ArrayField, Field, Witness
 from ...model.verdict import Finding
 from ...vocabulary import Role, Severity
 from . import cf, hdf5_attributes, hdf5_forms, hdf5_tables
-from .hdf5 import Entry, Tree, expect_filters, expect_sane, filter_names, guarded
+from .hdf5 import Entry, Tree, expect_filters, expect_sane, expect_sound_type, filter_names, guarded
 from .hdf5_forms import Form
 
 _NOT_A_VARIABLE = "This is a netCDF dimension but not a netCDF variable."
@@ -61,6 +61,7 @@ def describe(tree: Tree, file_size: int, *, netcdf: bool = False) -> Description
     for entry in tree.of("dataset"):
         with guarded(tree.where, entry.name):
             dataset = tree.dataset(entry)
+            expect_sound_type(dataset.id.get_type(), entry.name, tree.where)
             form = hdf5_forms.form_of(dataset)
             forms[entry.raw] = form
             if form.kind not in ("kept", "null"):
@@ -70,15 +71,35 @@ def describe(tree: Tree, file_size: int, *, netcdf: bool = False) -> Description
             filters.update(filter_names(dataset))
             if form.kind != "kept" and not (netcdf and scales.only_a_dimension(dataset)):
                 found.append(_raw(dataset, entry, form, scales, netcdf))
+    meanings = cf.meanings(_variables(found))
     return Description(
-        fields=tuple(_fields(found)),
+        fields=tuple(_fields(found, meanings)),
         entries={raw.name: raw.entry for raw in found},
         forms=forms,
         groups=_groups(tree),
         findings=_findings(tree, forms),
-        witnesses=tuple(w for m in _meanings(found).values() for w in m.witnesses),
+        witnesses=tuple(w for m in meanings.values() for w in m.witnesses),
         compression=_compression(filters),
     )
+
+
+def located(tree: Tree, *, netcdf: bool = False) -> dict[str, tuple[Entry, Form]]:
+    """Return where each field of a restored file lies: `describe` without its facts."""
+    found = {}
+    scales = _Scales(tree, netcdf)
+    for entry in tree.of("dataset"):
+        dataset = tree.dataset(entry)
+        form = hdf5_forms.form_of(dataset)
+        if form.kind != "kept" and not (netcdf and scales.only_a_dimension(dataset)):
+            found[_name(entry, netcdf)] = entry, form
+    return found
+
+
+def _name(entry: Entry, netcdf: bool) -> str:
+    parent, _, last = entry.name.rpartition("/")
+    if netcdf:
+        last = last.removeprefix(_NOT_A_COORDINATE)
+    return f"{parent}/{last}" if parent else last
 
 
 def _compression(filters: Counter[str]) -> str | None:
@@ -150,9 +171,6 @@ def _string(value: Any) -> str:
 
 
 def _raw(dataset: Any, entry: Entry, form: Form, scales: _Scales, netcdf: bool) -> _Raw:
-    parent, _, last = entry.name.rpartition("/")
-    if netcdf:
-        last = last.removeprefix(_NOT_A_COORDINATE)
     own = scales.dimensions(dataset, entry) if form.kind != "null" else (None,)
     extra = (None,) * (len(form.shape) - len(own))
     chunks = dataset.chunks
@@ -160,7 +178,7 @@ def _raw(dataset: Any, entry: Entry, form: Form, scales: _Scales, netcdf: bool) 
         chunks = (*chunks, *form.shape[len(chunks) :])
     return _Raw(
         entry=entry,
-        name=f"{parent}/{last}" if parent else last,
+        name=_name(entry, netcdf),
         form=form,
         attributes=hdf5_attributes.plain(dataset.id),
         dimensions=(*own, *extra),
@@ -210,12 +228,7 @@ def _variables(found: list[_Raw]) -> list[cf.Variable]:
     ]
 
 
-def _meanings(found: list[_Raw]) -> Mapping[str, cf.Meaning]:
-    return cf.meanings(_variables(found))
-
-
-def _fields(found: list[_Raw]) -> list[Field]:
-    meanings = _meanings(found)
+def _fields(found: list[_Raw], meanings: Mapping[str, cf.Meaning]) -> list[Field]:
     fields: list[Field] = []
     for raw in found:
         if raw.form.kind in ("table", "list"):
