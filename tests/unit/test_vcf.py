@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from customer_data_treatment.adapters.files import LocalSource
 from customer_data_treatment.errors import CustomerError
 from customer_data_treatment.formats.containers.variants import blocks
+from customer_data_treatment.formats.detect import detect
 from customer_data_treatment.formats.omics.bcf import open_bcf
 from customer_data_treatment.formats.omics.vcf import open_vcf, write_vcf
 from customer_data_treatment.vocabulary import RuleKind
@@ -418,3 +419,20 @@ def test_known_bad_files_break_the_rule_they_are_about(name: str) -> None:
     assert CORPUS is not None
     found = broken(CORPUS / "malformed" / "hts-specs" / f"failed_body_{name}.vcf")
     assert BAD_FILES[name] in found
+
+
+@pytest.mark.parametrize(
+    "first", ["", "##fileformat=\n", "##source=x\n", "\ufeff##fileformat=VCFv4.2\n", "##fileformat=VCF v4.2\n"]
+)
+def test_a_garbled_first_line_is_a_defect_not_another_format(first: str, tmp_path: Path) -> None:
+    path = save(tmp_path, text_of("1 5 . A C . . .", meta=first, columns=COLUMNS[:8]), "x.txt")
+    assert detect(LocalSource(path)).name == "VCF"
+    assert {"fileformat", "header-text"} & set(broken(path))
+
+
+def test_a_header_in_latin_1_comes_back(tmp_path: Path) -> None:
+    raw = text_of(GOOD, meta=META + '##source="Zo\xeb"\n').encode("latin-1")
+    (tmp_path / "x.vcf").write_bytes(raw)
+    assert "header-text" in broken(tmp_path / "x.vcf")
+    write_vcf(DirectPackage(open_vcf(LocalSource(tmp_path / "x.vcf"))), tmp_path / "back.vcf")
+    assert (tmp_path / "back.vcf").read_bytes() == raw

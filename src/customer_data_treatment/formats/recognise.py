@@ -154,8 +154,14 @@ def nifti_folder(folder: Path) -> bool:
 
 
 def vcf(head: Head) -> bool:
-    """Tell VCF by its first line (VCF 4.5, 1.1), a byte-order mark aside."""
-    return head.plain.removeprefix(b"\xef\xbb\xbf").startswith(b"##fileformat=VCF")
+    """Tell VCF by its first line (VCF 4.5, 1.1), a byte-order mark aside, or by its column header.
+
+    A file that lacks or garbles the first line is a VCF with a defect, not some other table.
+    """
+    text = head.plain.removeprefix(b"\xef\xbb\xbf")
+    if text.startswith(b"##fileformat=VCF"):
+        return True
+    return text.startswith(b"#") and re.search(rb"^#CHROM[\t ]+POS[\t ]+ID[\t ]+REF[\t ]+ALT\b", text, re.M) is not None
 
 
 def bcf(head: Head) -> bool:

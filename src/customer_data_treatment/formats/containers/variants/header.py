@@ -62,6 +62,15 @@ class Header:
     formats: Mapping[str, Definition]
 
     @property
+    def utf8(self) -> bool:
+        """Tell whether the header is UTF-8 text."""
+        try:
+            self.raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    @property
     def samples(self) -> tuple[str, ...]:
         """Return the sample names in order."""
         return self.columns[9:]

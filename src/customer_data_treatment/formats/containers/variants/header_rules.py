@@ -23,6 +23,8 @@ _TYPED = ("ID", "Number", "Type", "Description")
 def check_header(header: Header, tally: Tally) -> None:
     """Count every rule of the header in `tally`."""
     tally.add("fileformat", 1, [] if header.version_read else ["line 1"])
+    odd = not header.utf8 or header.raw.startswith(b"\xef\xbb\xbf")
+    tally.add("header-text", 1, ["the header"] if odd else [])
     _lines(header, tally)
     for section, check in _SECTIONS.items():
         for meta in header.metas:

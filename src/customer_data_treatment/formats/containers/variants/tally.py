@@ -20,6 +20,7 @@ RULES: Mapping[str, tuple[Dimension, RuleKind, str]] = MappingProxyType(
     {
         # the header
         "fileformat": (_VALID, _S, "the first line is not ##fileformat=VCFv4.x with a known x"),
+        "header-text": (_VALID, _C, "the header is not UTF-8 text (read as Latin-1), or it has a byte-order mark"),
         "meta-line": (_VALID, _S, "a meta-information line is not ##KEY=VALUE"),
         "meta-structure": (_VALID, _S, "a structured meta-information line (##KEY=<...>) is malformed"),
         "meta-structure-other": (_VALID, _A, "a ##KEY=<...> line outside the specification is malformed"),
