@@ -111,6 +111,8 @@ def read_header(stream: BinaryIO, where: str) -> Header:
             what = "it ends before its column header (#CHROM POS ID ...)"
             raise _refused(what, where, len(lines) + 1, "truncated")
         lines.append(line)
+        if len(lines) == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
         if line.startswith(b"#") and not line.startswith(b"##"):
             break
         if not line.startswith(b"##"):
