@@ -177,6 +177,21 @@ def test_compressed_images_decode_and_restore_as_astropy_reads_them(kind: str, t
             assert {c.keyword: c.value for c in one.header.cards} == {c.keyword: c.value for c in other.header.cards}
 
 
+def test_a_compressed_primary_image_comes_back_as_an_extension(tmp_path: Path) -> None:
+    """fpack marks an image that was primary with ZSIMPLE: an extension must not begin with SIMPLE."""
+    source = tmp_path / "packed.fits"
+    values = np.arange(6400, dtype="i2").reshape(80, 80)
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(values, compression_type="RICE_1")]).writeto(source)
+    with fits.open(source, mode="update", disable_image_compression=True) as file:
+        file[1].header["ZSIMPLE"] = True
+        file[1].header.remove("ZTENSION", ignore_missing=True)
+    (tmp_path / "back.fits").write_bytes(_restored(source, tmp_path / "back.fits"))
+    with fits.open(tmp_path / "back.fits") as back:
+        back.verify("exception")
+        assert type(back[1]).__name__ == "ImageHDU"
+        assert np.array_equal(back[1].data, values)
+
+
 def test_only_files_with_compressed_images_need_a_child(tmp_path: Path) -> None:
     plain = rich.make(tmp_path)
     tiles = tmp_path / "c.fits"

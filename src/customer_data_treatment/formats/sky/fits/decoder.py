@@ -101,7 +101,8 @@ class FitsDecoder:
 
     def _image_header(self, unit: Unit) -> Header:
         try:
-            text = self._compressed(unit.index).header.tostring().encode("latin-1")
+            image = _as_extension(self._compressed(unit.index).header.copy(), unit.header.string("EXTNAME"))
+            text = image.tostring().encode("latin-1")
             _ = unit.shape
         except CustomerError:
             raise
@@ -222,6 +223,7 @@ class FitsDecoder:
         if self._rules is None:
             self._rules = (
                 *rules.header_rules(self._units),
+                *rules.table_rules([table.layout for table in self._tables.values()]),
                 *rules.layout_rules(self._units, self._pread, self._length),
                 *rules.checksum_rules(self._units, self._pread, self._carrier.datasum),
             )
@@ -267,3 +269,18 @@ def _plain_file(source: ByteSource) -> BinaryIO:
         spool.close()
         raise
     return spool
+
+
+def _as_extension(header: Any, name: str) -> Any:
+    """Return an image's header as that of an IMAGE extension: tile compression may have begun with a primary one."""
+    if "SIMPLE" in header:
+        header.remove("SIMPLE")
+        header.remove("EXTEND", ignore_missing=True)
+        header.insert(0, ("XTENSION", "IMAGE", "Image extension"))
+        last = f"NAXIS{header['NAXIS']}" if header["NAXIS"] else "NAXIS"
+        for keyword, value in (("GCOUNT", 1), ("PCOUNT", 0)):
+            header.remove(keyword, ignore_missing=True)
+            header.set(keyword, value, after=last)
+        if name and "EXTNAME" not in header:
+            header["EXTNAME"] = name
+    return header

@@ -8,9 +8,11 @@ from ....model.dataset import RuleCount
 from ....vocabulary import Dimension, RuleKind
 from . import checksum
 from .cards import BLOCK, Header
+from .tables import Layout
 from .units import Reader, Unit
 
 _SHOWN = 5
+_PIECE = 1 << 20
 _REPEATABLE = re.compile(r"COMMENT|HISTORY|CONTINUE||END|HIERARCH.*|RECORD|RADECSYS")
 _STRUCTURAL = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|TFORM\d+|TTYPE\d+|T(SCAL|ZERO|NULL)\d+|BSCALE|BZERO|BLANK"
@@ -108,11 +110,13 @@ def layout_rules(units: list[Unit], pread: Reader, length: int) -> list[RuleCoun
         if text[_end_of(text) :].strip(b" "):
             dirty.append(f"HDU {unit.index}, header behind END")
     extra = [f"{length - last.end} bytes from byte {last.end}"] if length > last.end else []
+    zeros = all(not pread(at, _PIECE).strip(b"\0") for at in range(last.end, length, _PIECE))
+    behind = RuleKind.ADVISORY if zeros else scored  # tapes and archives pad with empty blocks
     validity, scored = Dimension.VALIDITY, RuleKind.SCORED
     return [
         *_count("fits-whole-blocks", validity, scored, 1, found=short, message=f"the file is no multiple of {BLOCK} bytes: its last padding is cut"),
-        *_count("fits-padding", validity, scored, 2 * len(units), found=dirty, message="padding that holds other bytes than it must"),
-        *_count("fits-nothing-behind", validity, scored, 1, found=extra, message="bytes behind the last unit that belong to none"),
+        *_count("fits-padding", validity, RuleKind.ADVISORY, 2 * len(units), found=dirty, message="padding that holds other bytes than it must"),
+        *_count("fits-nothing-behind", validity, behind, 1, found=extra, message="bytes behind the last unit that belong to none"),
     ]  # fmt: skip
 
 
@@ -121,6 +125,18 @@ def _end_of(text: bytes) -> int:
         if text[at : at + 8].rstrip() == b"END":
             return at + 80
     return len(text)
+
+
+def table_rules(layouts: list[Layout]) -> list[RuleCount]:
+    """Return the count of binary tables whose columns do not fill their rows (FITS 4.0, 7.3.1)."""
+    binary = [layout for layout in layouts if layout.unit.kind == "table"]
+    short = [
+        f"HDU {layout.unit.index}: columns fill {filled} of {layout.row_bytes} bytes"
+        for layout in binary
+        if (filled := sum(spec.width for spec in layout.specs)) != layout.row_bytes
+    ]
+    message = "binary tables whose columns do not fill NAXIS1"
+    return _count("fits-row-width", Dimension.VALIDITY, RuleKind.SCORED, len(binary), found=short, message=message)
 
 
 def checksum_rules(units: list[Unit], pread: Reader, datasum: Callable[[Unit], int]) -> list[RuleCount]:
