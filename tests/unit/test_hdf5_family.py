@@ -30,13 +30,25 @@ from tests.promises.harness import DirectPackage
 needs_corpus = pytest.mark.skipif(CORPUS is None, reason="the corpus is not on this machine")
 
 
+class PlainPackage(DirectPackage):
+    """What a package gives: plain numpy dtypes, without the metadata that h5py hangs on its own."""
+
+    def read(self, name: str, box: Any) -> Any:
+        values = super().read(name, box)
+        return (
+            np.frombuffer(values.tobytes(), values.dtype.str).reshape(values.shape)
+            if values.dtype.kind != "O"
+            else values
+        )
+
+
 def decoded(code: Any, path: Path) -> Any:
     return code.open(LocalSource(path))
 
 
 def restored(code: Any, path: Path, target: Path) -> Path:
     decoder = decoded(code, path)
-    code.write(DirectPackage(decoder), target)
+    code.write(PlainPackage(decoder), target)
     decoder.close()
     return target
 
@@ -89,6 +101,8 @@ def test_types_links_and_layout_come_back(tmp_path: Path) -> None:
         assert (big.chunks, big.compression, big.shuffle, big.fletcher32) == ((3, 4, 5), "gzip", True, True)
         assert b["Zahlen/unlimited"].maxshape == (None,) and b["Zahlen/nothing"].shape is None
         assert b["Zahlen/sparse"].id.get_storage_size() == a["Zahlen/sparse"].id.get_storage_size()
+        for name in ("colour", "stamps", "bits", "matrices", "bool"):
+            assert a["Zahlen"][name][()].tobytes() == b["Zahlen"][name][()].tobytes()
         for name in ("long", "opaque"):
             assert a["kept"][name][()].tobytes() == b["kept"][name][()].tobytes()
     assert (tmp_path / "again.h5").read_bytes()[:20] == b"MATLAB-like preamble"

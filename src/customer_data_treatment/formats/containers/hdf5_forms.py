@@ -128,6 +128,9 @@ def write_array(dataset: Any, form: Form, box: Box, values: "np.ndarray[Any, Any
     if form.kind == "text" and form.dtype.kind == "S":
         _write_fixed(dataset, box, values)
         return
+    if form.dtype.metadata is not None and form.kind == "array":
+        # Enums and tagged times are known to h5py by their dtype's metadata, which a package does not keep.
+        values = values.astype(form.dtype)
     own = len(dataset.shape)
     dataset[tuple(box[:own]) if own else ()] = values if values.ndim else values[()]
 
