@@ -111,7 +111,7 @@ def layout_rules(units: list[Unit], pread: Reader, length: int) -> list[RuleCoun
             dirty.append(f"HDU {unit.index}, header behind END")
     extra = [f"{length - last.end} bytes from byte {last.end}"] if length > last.end else []
     zeros = all(not pread(at, _PIECE).strip(b"\0") for at in range(last.end, length, _PIECE))
-    behind = RuleKind.ADVISORY if zeros else scored  # tapes and archives pad with empty blocks
+    behind = RuleKind.ADVISORY if zeros else RuleKind.SCORED  # tapes and archives pad with empty blocks
     validity, scored = Dimension.VALIDITY, RuleKind.SCORED
     return [
         *_count("fits-whole-blocks", validity, scored, 1, found=short, message=f"the file is no multiple of {BLOCK} bytes: its last padding is cut"),
