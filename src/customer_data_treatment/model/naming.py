@@ -27,11 +27,22 @@ def encoded(part: str) -> str:
     return name
 
 
-def node_paths(arrays: Iterable[str], groups: Iterable[str]) -> dict[str, str]:
+def native_name(part: str) -> str:
+    """Return a path part as a group of a foreign specification keeps it: its readers look it up by that name.
+
+    Encoded only where Zarr or a file system could not hold it.
+    """
+    plain = part not in _RESERVED and not part.startswith("__") and part.strip(".") and part.isprintable()
+    return part if plain and len(part.encode("utf-8", "surrogatepass")) <= _LONGEST else encoded(part)
+
+
+def node_paths(arrays: Iterable[str], groups: Iterable[str], native: Iterable[str] = ()) -> dict[str, str]:
     """Return source path -> node path for arrays and groups ("" is the root), in path order.
 
     Case-fold collisions among siblings get _2, _3 ...; so does an array whose path is also a group.
+    Below the groups in `native` names stay as they are.
     """
+    kept = tuple(f"{group}/" if group else "" for group in native)
     array_names = set(arrays)
     group_names = set(groups) - {""}
     for name in array_names:
@@ -45,20 +56,20 @@ def node_paths(arrays: Iterable[str], groups: Iterable[str]) -> dict[str, str]:
     group_at = {"": ""}
     for name in sorted(group_names, key=lambda n: (n.count("/"), n)):
         parent, _, last = name.rpartition("/")
-        group_at[name] = _child(group_at[parent], last, taken)
+        group_at[name] = _child(group_at[parent], last, taken, native=name.startswith(kept) if kept else False)
     for name in sorted(array_names):
         parent, _, last = name.rpartition("/")
-        found[name] = _child(group_at[parent], last, taken)
+        found[name] = _child(group_at[parent], last, taken, native=name.startswith(kept) if kept else False)
     return {**{name: node for name, node in group_at.items() if name not in array_names}, **found}
 
 
-def _child(parent: str, last: str, taken: dict[str, set[str]]) -> str:
+def _child(parent: str, last: str, taken: dict[str, set[str]], *, native: bool = False) -> str:
     siblings = taken.setdefault(parent, set())
-    wanted = encoded(last)
+    wanted = native_name(last) if native else encoded(last)
     name, number = wanted, 2
-    while name.casefold() in siblings:
+    while (name if native else name.casefold()) in siblings:
         name, number = f"{wanted}_{number}", number + 1
-    siblings.add(name.casefold())
+    siblings.add(name if native else name.casefold())
     return f"{parent}/{name}" if parent else name
 
 

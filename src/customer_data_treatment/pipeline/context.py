@@ -46,7 +46,7 @@ class Treatment(Planning):
         """Name the nodes, dimensions and tables of the package."""
         dataset = self.decoder.dataset
         arrays = [item for item in dataset.fields if isinstance(item, ArrayField)]
-        self.nodes = node_paths([item.name for item in arrays], dataset.groups)
+        self.nodes = node_paths([item.name for item in arrays], dataset.groups, dataset.native_groups)
         self.dimensions = dimension_names(arrays, self.nodes)
         self.tables = table_names([item.name for item in dataset.fields if isinstance(item, TableField)])
 

@@ -14,7 +14,7 @@ import h5py
 from h5py import h5o, h5r
 
 from ...model.dataset import ArrayField, Dataset, Field, TableField
-from ...model.naming import encoded
+from ...model.naming import native_name
 from ...model.verdict import Finding
 from ...plugin import FormatCode
 from ...ports import ByteSource, Decoder, RestoreSource
@@ -96,7 +96,7 @@ def _referred(tree: Tree, reference: Any, parent: str) -> str | None:
         return None
     if not path.startswith(f"{parent}/"):
         return None
-    return "/".join(encoded(part) for part in path[len(parent) + 1 :].split("/"))
+    return "/".join(native_name(part) for part in path[len(parent) + 1 :].split("/"))
 
 
 def _role(
