@@ -16,6 +16,7 @@ from ..package.opened import OpenedPackage
 from ..package.tables import column_chunks, nameable, one_array, open_table, recut
 from ..ports import ByteSource, Decoder, Progress
 from .fields import statistics_record
+from .prove_papers import prove_papers
 from .source import DigestThread
 from .surroundings import Surroundings
 
@@ -29,6 +30,7 @@ def prove_alone(opened: OpenedPackage, body: Mapping[str, Any], problem: Problem
     for name, statistics in stated.items():
         if after.get(name) != statistics:
             problem("certificate.json", f"the statistics of {name} are not those of the evidence")
+    prove_papers(opened, body, problem)
     progress.stage("verifying", body["sizes"]["decoded"])
     for field in opened.dataset.fields:
         if isinstance(field, TableField):

@@ -17,7 +17,7 @@ def certificate_of(package: Path) -> dict[str, Any]:
         if not isinstance(body, dict) or "level" not in body:
             raise ValueError("no body")
         return body
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CustomerError(
             "its certificate is missing or damaged",
             code="not-verified",

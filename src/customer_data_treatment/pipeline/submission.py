@@ -262,6 +262,10 @@ def verify_any(package: Path, source: ByteSource | None, surroundings: Surroundi
         return found
     body = json.loads((package / CERTIFICATE).read_bytes())["body"]
     entries = [entry for entry in body.get("datasets", ()) if "path" in entry]
+    lying = {path.relative_to(package).as_posix() for path in (package / DATASETS).iterdir()}
+    if sorted(lying) != sorted(str(entry["path"]) for entry in entries):
+        found.problem(CERTIFICATE, "its datasets are not those that lie in the package")
+        return found
     parts = _parts(source, body, found) if source is not None else {}
     if found.problems:
         return found

@@ -163,6 +163,8 @@ def check_papers(
         if raw is None:
             found.problem(name, "it is missing")
             continue
+        if os.path.islink(package / name):
+            found.problem(name, "it is no plain file")
         found.files += 1
         found.bytes += len(raw)
         try:
@@ -271,6 +273,8 @@ def _verdict(body: Mapping[str, Any], found: Verification) -> None:
         fidelity, asked = body["fidelity"]["value"], body["fidelity"]["requested"]
         verdict = judge(results, fidelity=None if fidelity is None else fidelity >= asked)
         scores = [score(result) for result in results]
+        dimensions = {str(name): value for name, value in verdict.dimensions.items()}
+        stated = {name: entry["score"] for name, entry in body["dimensions"].items()}
         terms = [f["fidelity"]["value"] for f in body["fields"] if "fidelity" in f]
     except (KeyError, TypeError, ValueError) as error:
         found.problem(CERTIFICATE, f"its counts cannot be read ({error!r})"[:200])
@@ -279,6 +283,8 @@ def _verdict(body: Mapping[str, Any], found: Verification) -> None:
         found.problem(CERTIFICATE, "its score does not follow from its counts")
     if str(verdict.level) != body["level"] or verdict.gates.record() != body["gates"]:
         found.problem(CERTIFICATE, "its level or gates do not follow from its counts")
+    if dimensions != stated:
+        found.problem(CERTIFICATE, "its dimensions do not follow from its counts")
     if terms and min(terms) != fidelity:
         found.problem(CERTIFICATE, "its fidelity is not that of its worst field")
 
