@@ -23,7 +23,9 @@ from customer_data_treatment.formats.containers.gzip import lacks_bgzf_end, open
 from customer_data_treatment.formats.detect import detect
 from customer_data_treatment.formats.tables import plain_text, text_rows
 from customer_data_treatment.formats.tables.arrow import ARROW
+from customer_data_treatment.formats.tables.cells import ColumnFinder
 from customer_data_treatment.formats.tables.delimited import CSV
+from customer_data_treatment.formats.tables.many_columns import take_batch
 from customer_data_treatment.formats.tables.parquet import PARQUET
 from customer_data_treatment.plugin import FormatCode
 from customer_data_treatment.vocabulary import Role
@@ -193,6 +195,14 @@ def test_a_first_row_with_a_number_is_data(tmp_path: Path) -> None:
     assert "no-header" in codes(decoder)
 
 
+def test_a_lone_column_of_spaced_numbers_takes_no_name_from_its_first_row(tmp_path: Path) -> None:
+    decoder, table = text(tmp_path, b"59 2 32.1\n48 1 21.6\n", "a.csv")
+    assert table.to_pydict() == {"column_1": ["59 2 32.1", "48 1 21.6"]}
+    assert "no-header" in codes(decoder)
+    _, named = text(tmp_path, b"age in 2020\n48\n", "b.csv")
+    assert named.schema.names == ["age in 2020"]
+
+
 def test_roles(tmp_path: Path) -> None:
     decoder, _ = text(tmp_path, b"sample_id,latitude,temp,when,ok\n1,50.5,3.5,2020-01-01,true\n")
     roles = {column.name: column.role for column in decoder.dataset.fields[0].columns}
@@ -301,6 +311,50 @@ def _value(cell: str) -> Any:
     except ArithmeticError:
         return cell
     return str(number) if number.is_nan() else number
+
+
+_WORDS = [
+    "1",
+    "-7",
+    "0",
+    "1.5",
+    "2.25",
+    ".5",
+    "1e-05",
+    "9007199254740993",
+    "NA",
+    "",
+    "x",
+    "02",
+    "Inf",
+    "true",
+    "2020-01-01",
+    "NaN",
+    "-0",
+    "3.0",
+]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.lists(st.sampled_from(_WORDS), min_size=10, max_size=10), min_size=1, max_size=6),
+        min_size=1,
+        max_size=3,
+    ),
+    st.integers(0, len(_WORDS) - 2),
+)
+def test_many_columns_are_found_as_each_alone(blocks: list[list[list[str]]], narrow: int) -> None:
+    together, alone = ([ColumnFinder() for _ in range(10)] for _ in range(2))
+    for rows in blocks:
+        columns = [[row[at] if at % 2 else _WORDS[narrow + (row[at] > "3")] for row in rows] for at in range(10)]
+        arrays = [pa.array([cell or None for cell in column], pa.string()) for column in columns]
+        take_batch(together, pa.RecordBatch.from_arrays(arrays, names=[str(n) for n in range(10)]))
+        for finder, cells in zip(alone, arrays, strict=True):
+            finder.take(cells)
+    for a, b in zip(together, alone, strict=True):
+        assert (a.spelling(), a.missing()) == (b.spelling(), b.missing())
+        assert a.token_codes() == b.token_codes()
 
 
 @pytest.mark.parametrize("name", ["plain", "x.gz", "x.bz2", "x.xz"])

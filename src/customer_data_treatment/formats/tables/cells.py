@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 # The ways a cell says "no value": a bare empty cell, a quoted one, and the words.
 BARE, QUOTED = "", '""'
 TOKENS = (BARE, QUOTED, "NA", "NaN", "null", "?")
-_TOKEN_CELLS = pa.array([None, "", "NA", "NaN", "null", "?"], pa.string())
+TOKEN_CELLS = pa.array([None, "", "NA", "NaN", "null", "?"], pa.string())
 _INFINITIES = ("inf", "Inf", "INF", "Infinity")
 _WORDS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 _NUMBER = r"^-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
@@ -138,6 +138,7 @@ class ColumnFinder:
     tokens: set[int] = field(default_factory=set)
     codes: Any = None  # zlib compressor of one byte a missing cell: the index of its token
     pieces: list[bytes] = field(default_factory=list)
+    alike: int = 0  # missing cells before the second token appeared
     words: tuple[str, str] = ("true", "false")
     pattern: tuple[str, bool, int, str] = ("T", True, 0, "")
     largest: int = 0  # integer seen, its sign aside
@@ -155,22 +156,42 @@ class ColumnFinder:
         if self.kind == "text":
             self._take_empties(cells)
             return
-        index = pc.index_in(cells, _TOKEN_CELLS)
+        index = pc.index_in(cells, TOKEN_CELLS)
         found = pc.drop_null(index)
         values = cells
         if len(found):
-            codes = found.to_numpy(zero_copy_only=False).astype(np.uint8)
-            self.tokens.update(np.unique(codes).tolist())
-            if self.codes is None:
-                self.codes = zlib.compressobj(6)
-            self.pieces.append(self.codes.compress(codes.tobytes()))
+            self.take_tokens(found.to_numpy(zero_copy_only=False).astype(np.uint8))
             values = cells.filter(pc.is_null(index))
         if len(values):
             self._take_values(values)
         if self.kind == "boolean" and self.tokens - {0, 1}:
             self.kind = "text"
         if self.kind == "text":
-            self.codes, self.pieces = None, []
+            self.codes, self.pieces, self.alike = None, [], 0
+
+    def guess(self, cells: pa.Array) -> None:
+        """Say what the first of the cells that is not missing looks like, if it stands near the top."""
+        for cell in cells.slice(0, 50).to_pylist():
+            if cell and cell not in TOKENS:
+                self.kind = self._first_guess(cell)
+                return
+
+    def take_tokens(self, codes: "np.ndarray[Any, Any]") -> None:
+        """Note how the next missing cells were written; nothing is kept while all say the same."""
+        if not len(codes):
+            return
+        first = next(iter(self.tokens), None)
+        self.tokens.update(np.unique(codes).tolist())
+        if self.codes is None and len(self.tokens) > 1:
+            self.codes = zlib.compressobj(6, zlib.DEFLATED, 12, 3)  # 20 KiB: there may be thousands of columns
+            while self.alike:
+                run = min(self.alike, 1 << 20)
+                self.pieces.append(self.codes.compress(bytes([first or 0]) * run))
+                self.alike -= run
+        if self.codes is None:
+            self.alike += len(codes)
+        else:
+            self.pieces.append(self.codes.compress(codes.tobytes()))
 
     def spelling(self) -> Spelling:
         """Return what the column is, after its last cell."""
@@ -226,7 +247,9 @@ class ColumnFinder:
             separator, seconds, fraction, zone = stamp.groups()
             self.pattern = (separator, bool(seconds), len(fraction or ""), zone or "")
             return "time"
-        return "integer"
+        if re.fullmatch(r"-?\d+", cell):
+            return "integer"
+        return "float" if re.match(_NUMBER, cell) or cell.lstrip("-") in _INFINITIES else "text"
 
     def _comes_back(self, values: pa.Array) -> bool:
         spelling = Spelling(self.kind, words=self.words, pattern=self.pattern)
@@ -243,10 +266,14 @@ class ColumnFinder:
         if not _same(pc.cast(numbers, pa.string()), values):
             return False
         ends = pc.min_max(numbers).as_py()
-        self.largest = max(self.largest, abs(ends["min"]), abs(ends["max"]))
-        self.whole_bare += len(values)
-        self.fewest = 0
+        self.note_integers(ends["min"], ends["max"], len(values))
         return True
+
+    def note_integers(self, low: int, high: int, count: int) -> None:
+        """Note the extremes and the number of the next integers."""
+        self.largest = max(self.largest, abs(low), abs(high))
+        self.whole_bare += count
+        self.fewest = 0
 
     def _is_float(self, values: pa.Array) -> bool:
         try:
@@ -261,32 +288,44 @@ class ColumnFinder:
                 return False
             values, numbers = values.filter(finite), numbers.filter(finite)
         different = pc.not_equal(pc.cast(numbers, pa.string()), values)
-        if pc.any(different).as_py() and not _come_back(values.filter(different), numbers.filter(different)):
+        if pc.any(different).as_py() and not all_come_back(values.filter(different), numbers.filter(different)):
             return False
         if len(values):
-            self._note_style(values)
+            self._see_style(values)
         return True
 
-    def _note_style(self, values: pa.Array) -> None:
+    def _see_style(self, values: pa.Array) -> None:
         point = pc.find_substring(values, ".")
         has_point = pc.greater_equal(point, 0)
         lettered = pc.match_substring_regex(values, "[a-zA-Z]")
-        self.exponents = self.exponents or pc.any(lettered).as_py()
         after = pc.if_else(has_point, pc.subtract(pc.subtract(pc.binary_length(values), point), 1), 0)
         ends = pc.min_max(after).as_py()
-        self.fewest, self.most = min(self.fewest, ends["min"]), max(self.most, ends["max"])
-        self.whole_bare += pc.sum(pc.invert(pc.or_(has_point, lettered))).as_py() or 0
-        self.whole_dotted += pc.sum(pc.ends_with(values, ".0")).as_py() or 0
-        bare = pc.sum(pc.match_substring_regex(values, r"^-?\.")).as_py() or 0
-        self.point_bare += bare
-        self.point_zero += pc.sum(pc.match_substring_regex(values, r"^-?0\.")).as_py() or 0
+        counted = (
+            pc.invert(pc.or_(has_point, lettered)),
+            pc.ends_with(values, ".0"),
+            pc.match_substring_regex(values, r"^-?\."),
+            pc.match_substring_regex(values, r"^-?0\."),
+        )
+        counts = [pc.sum(cells).as_py() or 0 for cells in counted]
+        self.note_style((ends["min"], ends["max"]), pc.any(lettered).as_py(), *counts)
+
+    def note_style(  # noqa: PLR0917 - one count for each thing that a style is told by
+        self, digits: tuple[int, int], letters: bool, bare: int, dotted: int, point_bare: int, point_zero: int
+    ) -> None:
+        """Note how the next floats are spelt: digits behind the point, exponents, and counts of cells."""
+        self.fewest, self.most = min(self.fewest, digits[0]), max(self.most, digits[1])
+        self.exponents = self.exponents or letters
+        self.whole_bare += bare
+        self.whole_dotted += dotted
+        self.point_bare += point_bare
+        self.point_zero += point_zero
 
 
 def _same(a: pa.Array, b: pa.Array) -> bool:
     return bool(a.equals(b)) or bool(pc.all(pc.equal(a, b), min_count=0).as_py())
 
 
-def _come_back(cells: pa.Array, numbers: pa.Array) -> bool:
+def all_come_back(cells: pa.Array, numbers: pa.Array) -> bool:
     """Tell whether decimal cells that are not spelt Arrow's way still mean exactly their number."""
     if not pc.all(pc.match_substring_regex(cells, _NUMBER)).as_py():
         return False

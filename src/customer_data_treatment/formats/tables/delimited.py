@@ -26,9 +26,10 @@ from ..delimiters import Delimited, decode_text, delimited
 from .cells import TOKENS, ColumnFinder, is_number, parse
 from .delimited_text import write
 from .dialect import SIDECAR, ColumnForm, Dialect, column_names, split_records
+from .many_columns import take_batch
 from .plain_text import Layout, NotUtf8, Seen
 from .slow_rows import blank_lines
-from .text_rows import RowTooLong, next_block, text_batches
+from .text_rows import RowTooLong, block_for, next_block, text_batches
 
 _FIELD = "table"
 _MISSING = "missing.bin"
@@ -175,7 +176,7 @@ def _read_start(source: ByteSource, raw: bytes, complete: bool, *, latin: bool) 
     if number is None:
         return None
     cells, end = records[number]
-    header = None if any(is_number(cell) for cell, _ in cells) else [cell for cell, _ in cells]
+    header = None if _is_data([cell for cell, _ in cells]) else [cell for cell, _ in cells]
     begin = records[number - 1][1] if number else 0
     first = min(at + (end if header is not None else begin), len(text))
     following = next((len(c) for c, _ in records[number + 1 :] if c), len(cells))
@@ -192,8 +193,17 @@ def _read_start(source: ByteSource, raw: bytes, complete: bool, *, latin: bool) 
         quoting=guess.quoting,
         trimmed=guess.trimmed,
         skip=len(text[:first].encode("utf-8")),
+        block=block_for(len(text[:first]) if header is not None else len(text[first:].partition("\n")[0])),
     )
     return _Start(layout, guess, wrapper, text[:first], header, shifted, text[first : first + 65536])
+
+
+def _is_data(cells: list[str]) -> bool:
+    """Tell whether a first row is no header: a cell is a number, or a lone one is numbers between spaces."""
+    words = cells[0].split() if len(cells) == 1 else cells
+    if len(cells) == 1 and len(words) > 1:
+        return all(is_number(word) for word in words)
+    return any(is_number(cell) for cell in cells)
 
 
 def _after_preamble(text: str, lines: int) -> int:
@@ -210,8 +220,7 @@ def _first_pass(start: _Start) -> tuple[_Start, list[ColumnFinder], Seen, int]:
         try:
             for batch in text_batches(start.layout, seen):
                 rows += batch.num_rows
-                for finder, cells in zip(finders, batch.columns, strict=True):
-                    finder.take(cells)
+                take_batch(finders, batch)
             return start, finders, seen, rows
         except RowTooLong:
             start = replace(start, layout=replace(start.layout, block=next_block(start.layout.block) or 0))

@@ -76,6 +76,7 @@ def column_names(header: list[str] | None, columns: int) -> tuple[tuple[str, ...
     if header is None:
         return tuple(f"column_{number}" for number in range(1, columns + 1)), 0, 0
     taken = set(header)
+    given: set[str] = set()
     names: list[str] = []
     blank = duplicate = 0
     for number, cell in enumerate(header, 1):
@@ -83,10 +84,11 @@ def column_names(header: list[str] | None, columns: int) -> tuple[tuple[str, ...
         if not cell.strip():
             blank += 1
             name = _free(f"column_{number}", taken)
-        elif cell in names:
+        elif cell in given:
             duplicate += 1
             name = _free(cell, taken)
         taken.add(name)
+        given.add(name)
         names.append(name)
     return tuple(names), blank, duplicate
 

@@ -83,7 +83,7 @@ class PlainText:
         self._pending = False
         self._ended = False
         self.closed = False
-        self._gate = threading.Semaphore(_AHEAD)
+        self._gate = threading.Semaphore(_AHEAD if layout.block < BLOCKS[-1] else 2)
         self.seen = Seen()
 
     def read(self, length: int = -1) -> bytes:

@@ -15,6 +15,8 @@ from ...errors import CustomerError
 from .plain_text import BLOCKS, Layout, PlainText, Seen, open_stream
 from .slow_rows import line_of_last_row, ragged
 
+_ROWS_A_BLOCK = 32
+
 
 def text_batches(layout: Layout, seen: Seen | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the data rows as batches of `layout.columns` string columns named by their numbers.
@@ -41,6 +43,11 @@ def text_batches(layout: Layout, seen: Seen | None = None) -> Iterator[pa.Record
 def next_block(block: int) -> int | None:
     """Return the next larger block size, None after the largest."""
     return next((size for size in BLOCKS if size > block), None)
+
+
+def block_for(row: int) -> int:
+    """Return the block size that holds at least some dozen rows of that many bytes, where one does."""
+    return next((size for size in BLOCKS if size >= _ROWS_A_BLOCK * row), BLOCKS[-1])
 
 
 class RowTooLong(Exception):
