@@ -81,13 +81,23 @@ def overlays(instance: Instance, prefix: str) -> Iterator[Extra]:
                 name=f"{prefix}overlay_{tag >> 16:04X}",
                 shape=shape,
                 dtype="bool",
-                dimensions=("row", "column") if count == 1 else ("frame", "row", "column"),
+                dimensions=_named(f"overlay_{tag >> 16:04X}", ("row", "column"), count, instance, shape),
                 role=Role.MASK,
             ),
             element,
             layout,
             waveform=False,
         )
+
+
+def _named(
+    name: str, axes: tuple[str, str], count: int, instance: Instance, shape: tuple[int, ...]
+) -> tuple[str | None, ...]:
+    """Return an overlay's dimensions: the image's own where it covers the image, else under its own name."""
+    pixels = instance.pixels
+    same = pixels is not None and (pixels.layout.rows, pixels.layout.columns) == shape[-2:]
+    own = axes if same else tuple(f"{name}_{axis}" for axis in axes)
+    return own if count == 1 else (f"{name}_frame", *own)
 
 
 def waveforms(instance: Instance, prefix: str) -> Iterator[Extra]:
@@ -133,7 +143,7 @@ def _waveform(instance: Instance, reader: Reader, number: int, prefix: str) -> E
         name=f"{prefix}waveform_{number}",
         shape=(channels, samples),
         dtype=np.dtype(kind).newbyteorder("=").name,
-        dimensions=("channel", "sample"),
+        dimensions=(f"waveform_{number}_channel", f"waveform_{number}_sample"),
         role=Role.MEASUREMENT,
         units=units,
         attributes=attributes,

@@ -78,7 +78,7 @@ def pixel_field(name: str, group: Group) -> ArrayField:
         name=name,
         shape=(*group.lead, *pixels.shape),
         dtype=pixels.dtype.name,
-        dimensions=(*group.dimensions, *own),
+        dimensions=_suffixed(name, (*group.dimensions, *own)),
         role=role,
         units=units(first),
         attributes=attributes,
@@ -89,18 +89,28 @@ def pixel_field(name: str, group: Group) -> ArrayField:
     )
 
 
+def _suffixed(name: str, dimensions: tuple[str, ...]) -> tuple[str, ...]:
+    """Return dimensions of their own for each of several volumes in one folder."""
+    suffix = name.removeprefix("pixels") if name.startswith("pixels_") else ""
+    return tuple(f"{dimension}{suffix}" for dimension in dimensions)
+
+
 def companions(name: str, group: Group) -> "list[tuple[ArrayField, np.ndarray[Any, Any]]]":
     """Return small arrays that belong to a stack: where slices lie, and scales that differ among files."""
     found: list[tuple[ArrayField, np.ndarray[Any, Any]]] = []
     if group.positions:
         values = np.array(group.positions)
-        field = ArrayField(f"{name}_position", values.shape, "float64", ("slice",), Role.COORDINATE, units="mm")
+        field = ArrayField(
+            f"{name}_position", values.shape, "float64", _suffixed(name, ("slice",)), Role.COORDINATE, units="mm"
+        )
         found.append((field, values))
     pairs = [rescale(member) or (1.0, 0.0) for member in group.members]
     if group.lead and len(set(pairs)) > 1:
         for at, word in enumerate(("slope", "intercept")):
             values = np.array([pair[at] for pair in pairs]).reshape(group.lead)
-            field = ArrayField(f"{name}_rescale_{word}", values.shape, "float64", group.dimensions, Role.WEIGHT)
+            field = ArrayField(
+                f"{name}_rescale_{word}", values.shape, "float64", _suffixed(name, group.dimensions), Role.WEIGHT
+            )
             found.append((field, values))
     return found
 

@@ -30,7 +30,8 @@ _RULES: dict[str, tuple[Dimension, RuleKind, str]] = {
     "waveform-length": (_D.CONSISTENCY, _K.SCORED, "a waveform has another length than its channels and samples"),
     "one-patient": (_D.CONSISTENCY, _K.STRUCTURAL, "files of one series name different patients or studies"),
     "instances-unique": (_D.CONSISTENCY, _K.STRUCTURAL, "two files carry the same SOP Instance UID"),
-    "slice-spacing": (_D.CONSISTENCY, _K.SCORED, "the distance between slices is not uniform; slices may be missing"),
+    "slice-spacing": (_D.CONSISTENCY, _K.ADVISORY, "the distance between slices is not uniform"),
+    "slices-missing": (_D.COMPLETENESS, _K.SCORED, "slices are missing between others of their series"),
 }
 
 

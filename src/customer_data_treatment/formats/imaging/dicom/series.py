@@ -116,5 +116,10 @@ def judge(instances: list[Instance], groups: list[Group], tallies: Tallies) -> N
         gaps = [b - a for a, b in zip(group.positions, group.positions[1:], strict=False)]
         middle = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
         for number, gap in enumerate(gaps):
-            broken = abs(gap - middle) > max(0.01 * middle, 2 * _SAME)
-            tallies.add("slice-spacing", broken=broken, where=f"between slices {number + 1} and {number + 2}")
+            place = f"between slices {number + 1} and {number + 2}"
+            uneven = abs(gap - middle) > max(0.01 * middle, 2 * _SAME)
+            tallies.add("slice-spacing", broken=uneven, where=place)
+            # A gap of two or more whole steps is where slices were.
+            steps = round(gap / middle)
+            missing = uneven and steps >= 2 and abs(gap - steps * middle) <= max(0.02 * middle, 2 * _SAME)
+            tallies.add("slices-missing", broken=missing, where=place)

@@ -16,7 +16,7 @@ _RULES: dict[str, tuple[Dimension, RuleKind, str]] = {
     "other-counts": (_D.CONSISTENCY, _K.SCORED, "a list's count attribute differs from its content"),
     "encoded-length": (_D.CONSISTENCY, _K.SCORED, "encodedLength differs from the text's length"),
     "index-attribute": (_D.CONSISTENCY, _K.SCORED, "an index attribute differs from the position"),
-    "index-offsets": (_D.CONSISTENCY, _K.SCORED, "an offset of the index does not point at its spectrum"),
+    "index-offsets": (_D.CONSISTENCY, _K.ADVISORY, "an offset of the index does not point at its spectrum"),
     "references": (_D.CONSISTENCY, _K.SCORED, "a reference names no element of the file"),
     "id-form": (_D.VALIDITY, _K.SCORED, "a native id is not made of name=value pairs"),
     "required-terms": (_D.VALIDITY, _K.SCORED, "a required term is missing (MS level, type, centroid or profile)"),
