@@ -408,6 +408,26 @@ def _image(tmp_path: Path) -> bytearray:
     return bytearray(path.read_bytes())
 
 
+def test_tables_without_rows_and_images_without_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "e.fits"
+    columns = [fits.Column("A", "D", array=np.zeros(0)), fits.Column("S", "3A", array=np.zeros(0, "S3"))]
+    empty = fits.BinTableHDU.from_columns(columns, name="NONE")
+    fits.HDUList([fits.PrimaryHDU(), empty, fits.ImageHDU(np.zeros((5, 0), "i2"), name="FLAT")]).writeto(path)
+    decoder = _open(path)
+    assert _table(decoder, "NONE").num_rows == 0
+    assert _restored(path, tmp_path / "back.fits") == path.read_bytes()
+
+
+def test_more_axes_than_numpy_has_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    cards = ["SIMPLE  =                    T", "BITPIX  =                    8", f"NAXIS   = {99:20d}"]
+    cards += [f"NAXIS{n:<3}= {1:20d}" for n in range(1, 100)] + ["END"]
+    text = "".join(card.ljust(80) for card in cards)
+    path.write_bytes(text.ljust(-(-len(text) // 2880) * 2880).encode() + bytes(2880))
+    with pytest.raises(CustomerError, match="axes"):
+        _open(path)
+
+
 def _swap(data: bytearray, old: str, new: str) -> bytes:
     assert len(old) == len(new)
     return bytes(data).replace(old.encode(), new.encode(), 1)

@@ -410,6 +410,16 @@ def test_python_objects_are_never_opened(tmp_path: Path) -> None:
         assert _files(_restore(path, tmp_path / codec)) == _files(path)
 
 
+def test_data_types_that_numpy_lacks_are_carried(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    zarr.create_array(path, shape=(4,), chunks=(2,), dtype="u2", zarr_format=3)[:] = 1
+    text = (path / "zarr.json").read_text()
+    (path / "zarr.json").write_text(text.replace('"uint16"', '"bfloat16"'))
+    decoder = _open(path)
+    assert [f.code for f in decoder.dataset.findings] == ["carried-array"]
+    assert _files(_restore(path, tmp_path / "b.zarr")) == _files(path)
+
+
 def test_contradicting_consolidated_metadata_is_counted(tmp_path: Path) -> None:
     path = rich.make(tmp_path)
     zarr.consolidate_metadata(path)

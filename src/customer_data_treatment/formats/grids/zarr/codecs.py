@@ -1,5 +1,6 @@
 """Which codecs an array needs, which are missing, and which values are never opened."""
 
+import re
 from typing import Any
 
 import numcodecs.registry
@@ -7,6 +8,8 @@ import zarr
 
 from .listing import ArrayNode
 
+# Registered data types of Zarr v3 that numpy has no form for; their chunks are carried.
+_FOREIGN = re.compile(r"bfloat16|float[468]_\w+|u?int[24]|complex(32|_\w+)|bytes|variable_length_bytes|r\d+")
 _BYTES = ("blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma", "crc32c")  # those whose frames describe themselves
 
 
@@ -19,6 +22,9 @@ def unmodelled(node: ArrayNode) -> str | None:
     said = node.document.get("dtype")
     if node.version == 2 and isinstance(said, str) and said[1:] in ("f12", "f16", "c24", "c32"):
         return f"values of type {said}"
+    kind = node.document.get("data_type")
+    if node.version == 3 and isinstance(kind, str) and _FOREIGN.fullmatch(kind):
+        return f"values of type {kind}"
     return None
 
 

@@ -10,6 +10,7 @@ from .cards import BLOCK, CARD, Header, read_header
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _LONGEST_HEADER = 64 << 20
 _LARGEST = 1 << 62
+_MOST_AXES = 32
 
 Reader = Callable[[int, int], bytes]  # the bytes (offset, size), fewer at the end of the file
 
@@ -77,6 +78,15 @@ def unit_of(index: int, offset: int, header: Header, taken: set[str], where: str
             where=f"{where}, byte {offset}",
             remedy="fetch it again, or repair the header",
         ) from error
+    if (
+        kind in ("image", "groups", "compressed")
+        and (header.integer("ZNAXIS" if kind == "compressed" else "NAXIS") or 0) > _MOST_AXES
+    ):
+        raise CustomerError(
+            f"the array of HDU {index} has more than {_MOST_AXES} axes",
+            code="unsupported-format",
+            where=f"{where}, byte {offset}",
+        )
     if size > _LARGEST:
         raise CustomerError(
             f"HDU {index} claims {size} bytes",
