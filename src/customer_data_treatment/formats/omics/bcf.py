@@ -8,7 +8,7 @@ header loses only the IDX numbers of the binary dictionary; restore writes VCF.
 import io
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,9 +25,12 @@ from ..containers.variants.header import Header, parse_header
 
 _MOST_HEADER = 64 << 20
 _MOST_RECORD = 1 << 30
-_WIDTHS = {1: "<i1", 2: "<i2", 3: "<i4", 5: "<f4", 7: "S1"}
+_WIDTHS = {1: 1, 2: 2, 3: 4, 5: 4, 7: 1}  # bytes of each type (BCF2, 6.3.3)
+_INTEGERS = {1: "b", 2: "h", 3: "i"}
+_LOWEST = {1: -(1 << 7), 2: -(1 << 15), 3: -(1 << 31)}  # missing; one above it ends a vector
+_DTYPES = {1: "<i1", 2: "<i2", 3: "<i4", 5: "<f4"}
 _FLOAT_MISSING, _FLOAT_END = 0x7F800001, 0x7F800002
-_DAMAGE = (struct.error, IndexError, KeyError, ValueError, OverflowError, UnicodeDecodeError)
+_DAMAGE = (struct.error, IndexError, ValueError, OverflowError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Dictionary:
     header: Header
     contigs: dict[int, str]
     keys: dict[int, str]
+    flags: frozenset[str]
 
 
 def open_bcf(source: ByteSource) -> VariantDecoder:
@@ -118,7 +122,9 @@ def _dictionary(stream: BinaryIO, where: str) -> Dictionary:
         if meta.key != "contig":
             known.add(name)
     plain = re.sub(rb",IDX=\d+>(?=\r?\n)", b">", text if text.endswith(b"\n") else text + b"\n")
-    return Dictionary(parse_header(plain, where), contigs, keys)
+    header = parse_header(plain, where)
+    flags = frozenset(key for key, definition in header.info.items() if definition.kind == "Flag")
+    return Dictionary(header, contigs, keys, flags)
 
 
 def _lines(stream: BinaryIO, dictionary: Dictionary, where: str) -> Iterator[bytes]:
@@ -137,6 +143,9 @@ def _lines(stream: BinaryIO, dictionary: Dictionary, where: str) -> Iterator[byt
             raise _truncated(where, f"record {number}")
         try:
             yield _record(body, shared, dictionary)
+        except KeyError as error:
+            what = "a record names a contig, key or filter by a number that the header does not define"
+            raise _damaged(what, where, f"record {number}") from error
         except _DAMAGE as error:
             raise _damaged("a record's bytes contradict each other", where, f"record {number}") from error
 
@@ -158,54 +167,88 @@ class _Reader:
                 raise ValueError("a negative length")
         return byte & 15, size
 
-    def array(self, kind: int, size: int) -> "np.ndarray[Any, Any]":
-        """Return `size` values of a type."""
-        dtype = np.dtype(_WIDTHS[kind])
-        stop = self.at + size * dtype.itemsize
-        if stop > self.end:
+    def take(self, kind: int, size: int) -> int:
+        """Step over `size` values of a type and return where they begin."""
+        if kind not in _WIDTHS:
+            raise ValueError("an unknown type")
+        start = self.at
+        self.at += size * _WIDTHS[kind]
+        if self.at > self.end:
             raise IndexError("beyond the record")
-        values = np.frombuffer(self.data, dtype, size, self.at)
-        self.at = stop
-        return values
+        return start
+
+    def numbers(self, kind: int, size: int) -> tuple[int, ...]:
+        """Return `size` integers."""
+        if kind not in _INTEGERS:
+            raise ValueError("no integer")
+        return struct.unpack_from(f"<{size}{_INTEGERS[kind]}", self.data, self.take(kind, size))
 
     def integer(self) -> int:
         """Return one typed integer."""
         kind, size = self.descriptor()
-        if kind not in (1, 2, 3) or size != 1:
+        if size != 1:
             raise ValueError("no integer")
-        return int(self.array(kind, 1)[0])
+        return self.numbers(kind, 1)[0]
 
     def text(self) -> str:
         """Return one typed value as VCF text."""
         kind, size = self.descriptor()
         if kind == 0 or size == 0:
             return "."
-        return _join(kind, self.array(kind, size))
+        if kind == 7:
+            start = self.take(kind, size)
+            return _string(self.data[start : start + size])
+        if kind == 5:
+            return _floats(np.frombuffer(self.data, "<f4", size, self.take(kind, size)))
+        return _integers(self.numbers(kind, size), _LOWEST[kind])
+
+    def matrix(self, kind: int, rows: int, size: int) -> "np.ndarray[Any, Any]":
+        """Return the numbers of all samples, shape (rows, size)."""
+        start = self.take(kind, rows * size)
+        return np.frombuffer(self.data, _DTYPES[kind], rows * size, start).reshape(rows, size)
 
 
-def _join(kind: int, values: "np.ndarray[Any, Any]") -> str:
-    if kind == 7:
-        return values.tobytes().split(b"\0")[0].decode() or "."
-    return ",".join(_items(kind, values)) or "."
+def _string(data: bytes) -> str:
+    return data.split(b"\0")[0].decode() or "."
 
 
-def _items(kind: int, values: "np.ndarray[Any, Any]") -> list[str]:
-    """Return numbers as texts, missing ones as dots, up to the end-of-vector mark."""
-    if kind == 5:
-        bits = values.view("<u4")
-        ends = np.flatnonzero(bits == _FLOAT_END)
-        stop = int(ends[0]) if len(ends) else len(values)
-        return [
-            "." if bit == _FLOAT_MISSING else str(value)
-            for bit, value in zip(bits[:stop].tolist(), values[:stop].astype(np.float32), strict=True)
-        ]
-    low = -(1 << (8 * values.dtype.itemsize - 1))
+def _integers(values: Sequence[int], low: int) -> str:
+    """Return integers as text, missing ones as dots, up to the end-of-vector mark."""
+    if len(values) == 1 and values[0] > low + 1:
+        return str(values[0])
     items = []
-    for value in values.tolist():
+    for value in values:
         if value == low + 1:
             break
         items.append("." if value == low else str(value))
-    return items
+    return ",".join(items) or "."
+
+
+def _floats(values: "np.ndarray[Any, Any]") -> str:
+    """Return 32-bit floats with the fewest digits that mean them, missing ones as dots, up to the mark."""
+    items = []
+    for bits, value in zip(values.view("<u4").tolist(), values.astype(np.float32), strict=True):
+        if bits == _FLOAT_END:
+            break
+        items.append("." if bits == _FLOAT_MISSING else str(value))
+    return ",".join(items) or "."
+
+
+def _cells(reader: _Reader, kind: int, samples: int, size: int) -> list[str]:
+    """Return one key's value of every sample."""
+    if kind == 7:
+        start = reader.take(kind, samples * size)
+        ends = range(start, start + samples * size, size)
+        return [_string(reader.data[at : at + size]) for at in ends]
+    values = reader.matrix(kind, samples, size)
+    if kind == 5:
+        return [_floats(row) for row in values]
+    low = _LOWEST[kind]
+    if values.size and int(values.min()) > low + 1:  # nothing missing, nothing ends early
+        if size == 1:
+            return [str(value) for value in values.reshape(-1).tolist()]
+        return [",".join(map(str, row)) for row in values.tolist()]
+    return [_integers(row, low) for row in values.tolist()]
 
 
 def _record(body: bytes, shared: int, dictionary: Dictionary) -> bytes:
@@ -239,16 +282,13 @@ def _filter(reader: _Reader, dictionary: Dictionary) -> str:
     kind, size = reader.descriptor()
     if kind == 0 or size == 0:
         return "."
-    return ";".join(dictionary.keys[int(number)] for number in reader.array(kind, size))
+    return ";".join(dictionary.keys[number] for number in reader.numbers(kind, size))
 
 
 def _info(reader: _Reader, dictionary: Dictionary) -> str:
     key = dictionary.keys[reader.integer()]
     value = reader.text()
-    definition = dictionary.header.info.get(key)
-    if definition is not None and definition.kind == "Flag":
-        return key
-    return f"{key}={value}"
+    return key if key in dictionary.flags else f"{key}={value}"
 
 
 def _samples(reader: _Reader, formats: int, samples: int, dictionary: Dictionary) -> list[str]:
@@ -256,14 +296,13 @@ def _samples(reader: _Reader, formats: int, samples: int, dictionary: Dictionary
     for _ in range(formats):
         key = dictionary.keys[reader.integer()]
         kind, size = reader.descriptor()
-        values = reader.array(kind, size * samples).reshape(samples, size) if kind and size else None
         keys.append(key)
-        if values is None:
+        if kind == 0 or size == 0:
             columns.append(["."] * samples)
         elif key == "GT" and kind != 7:
-            columns.append(_genotypes(values))
+            columns.append(_genotypes(reader.matrix(kind, samples, size)))
         else:
-            columns.append([_join(kind, row) for row in values])
+            columns.append(_cells(reader, kind, samples, size))
     if reader.at != reader.end:
         raise ValueError("bytes are left over")
     if not keys:
