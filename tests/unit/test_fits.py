@@ -1,6 +1,8 @@
 """FITS against astropy: values, restore byte for byte, checksums, and every way to be refused."""
 
+import bz2
 import gzip
+import lzma
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,6 +211,10 @@ def test_a_gzipped_file_reads_the_same_and_comes_back_gzipped(tmp_path: Path) ->
     packed.write_bytes(gzip.compress(path.read_bytes()))
     assert gzip.decompress(_restored(packed, tmp_path / "back.fits.gz")) == path.read_bytes()
     assert _restored(packed, tmp_path / "back.fits") == path.read_bytes()
+    for suffix, module in ((".bz2", bz2), (".xz", lzma)):
+        other = tmp_path / f"rich.fits{suffix}"
+        other.write_bytes(module.compress(path.read_bytes()))
+        assert module.decompress(_restored(other, tmp_path / f"back.fits{suffix}")) == path.read_bytes()
     packed.write_bytes(gzip.compress(path.read_bytes())[:-300])
     with pytest.raises(CustomerError) as caught:
         _open(packed)

@@ -39,11 +39,11 @@ class Carrier:
         pread: Reader,
         length: int,
         *,
-        gzipped: bool,
+        layer: str,
     ) -> None:
         """Hold the file's units, its tables by name, the image headers of compressed images by index."""
         self._units, self._tables, self._images = units, tables, images
-        self._pread, self._length, self._gzipped = pread, length, gzipped
+        self._pread, self._length, self._layer = pread, length, layer
         self._sums: dict[int, int] = {}
 
     def items(self) -> tuple[Carried, ...]:
@@ -110,7 +110,7 @@ class Carrier:
         summed = [unit for unit in self._units if {"DATASUM", "CHECKSUM"} & set(unit.header.values)]
         return {
             "length": self._length,
-            "gzip": self._gzipped,
+            "layer": self._layer,
             "pads": {name: table.text_pads() for name, table in sorted(self._tables.items())},
             "datasum": {str(unit.index): self.datasum(unit) for unit in summed},
         }

@@ -29,13 +29,13 @@ class FitsDecoder:
     def __init__(self, source: ByteSource) -> None:
         """Walk the units and hold the file's length against them.
 
-        A gzipped file is unpacked into an unnamed temporary file first. Raise CustomerError:
+        A file behind gzip, bzip2 or xz is unpacked into an unnamed temporary file first. Raise CustomerError:
         corrupt, truncated, absurd-header.
         """
         self._where = source.name
         self._file = _plain_file(source)
         self._length = os.fstat(self._file.fileno()).st_size
-        self._gzipped = source.head(2) == b"\x1f\x8b"
+        self._layer = gzip.layer_of(source.head(6))
         self._hdus: Any = None
         self._rules: tuple[RuleCount, ...] | None = None
         try:
@@ -52,7 +52,7 @@ class FitsDecoder:
                 self._images,
                 self._pread,
                 self._length,
-                gzipped=self._gzipped,
+                layer=self._layer,
             )
             self.dataset = self._facts()
         except BaseException:
@@ -137,7 +137,7 @@ class FitsDecoder:
             findings=tuple(self._findings()),
             witnesses=tuple(witnesses),
             metadata=facts.metadata_of([unit.header for unit in self._units]),
-            source_compression="gzip" if self._gzipped else ", ".join(compressed) or None,
+            source_compression=self._layer or ", ".join(compressed) or None,
         )
 
     def _fields_of(self, unit: Unit) -> list[Field]:
@@ -238,8 +238,8 @@ class FitsDecoder:
 
 
 def has_tiles(source: ByteSource) -> bool:
-    """Return whether a file holds compressed images, which C code decodes; a gzipped one is taken to."""
-    if source.head(2) == b"\x1f\x8b":
+    """Return whether a file holds compressed images, which C code decodes; one behind gzip, bzip2 or xz is taken to."""
+    if gzip.layer_of(source.head(6)):
         return True
     with source.local_path().open("rb") as file:
         descriptor = file.fileno()
@@ -252,7 +252,7 @@ def has_tiles(source: ByteSource) -> bool:
 
 def _plain_file(source: ByteSource) -> BinaryIO:
     path = source.local_path()
-    if source.head(2) != b"\x1f\x8b":
+    if not gzip.layer_of(source.head(6)):
         return path.open("rb")
     spool = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the decoder)
     try:

@@ -1,10 +1,12 @@
 """Writes a FITS file back: headers as they were, data units from the package's values, then the odd bytes."""
 
+import bz2
 import gzip
 import json
+import lzma
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,20 +21,26 @@ from .tables import Layout, encode_rows, layout_of
 from .units import Unit, find_end, padded, parse_units
 
 _PIECE = 1 << 20
+_PACKERS: dict[str, Callable[[BinaryIO], Any]] = {
+    "gzip": lambda file: gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0),
+    "bzip2": lambda file: bz2.BZ2File(file, "wb"),
+    "xz": lambda file: lzma.LZMAFile(file, "wb"),
+}
+_SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 
 
 def write(package: RestoreSource, target: Path) -> None:
     """Write the file: byte for byte the source's where the values are, compressed images uncompressed.
 
     Where a unit's values were stored with a bound, its DATASUM and CHECKSUM are renewed. A source
-    that was gzipped comes back gzipped if the target's name ends with .gz.
+    that was behind gzip, bzip2 or xz comes back so if the target's name ends with .gz, .bz2 or .xz.
     """
     layout = json.loads(package.carried(carry.LAYOUT))
     where = target.name
     with target.open("wb+") as file:
         _Writer(package, layout, where).write(file)
-    if layout["gzip"] and target.name.lower().endswith(".gz"):
-        _gzip(target)
+    if layout["layer"] and target.name.lower().endswith(_SUFFIXES[layout["layer"]]):
+        _wrap(target, layout["layer"])
 
 
 class _Writer:
@@ -231,14 +239,10 @@ def _with_value(text: bytes, keyword: str, value: str) -> bytes:
     return text
 
 
-def _gzip(target: Path) -> None:
+def _wrap(target: Path, layer: str) -> None:
     plain = target.with_name(target.name + ".plain")
     target.rename(plain)
-    with (
-        plain.open("rb") as source,
-        target.open("wb") as file,
-        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
-    ):
+    with plain.open("rb") as source, target.open("wb") as file, _PACKERS[layer](file) as packed:
         while piece := source.read(_PIECE):
             packed.write(piece)
     plain.unlink()
