@@ -38,7 +38,7 @@ def peer(path: Path) -> dict[str, Any]:
         rows = []
         for record in file:
             row = vcf._row(record, str(record).rstrip("\n").split("\t"), samples)
-            del row["INFO/order"], row["FORMAT/present"]
+            del row["KEYS/INFO"], row["KEYS/present"]
             rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
     return {"variants": {name: [row.get(name) for row in rows] for name in names}}

@@ -81,8 +81,8 @@ def _row(record: Any, text: list[str], samples: list[str]) -> dict[str, Any]:
         "FILTER": list(record.filter.keys()) or None,
         "FORMAT": text[8],
         "INFO/DB": False,
-        "INFO/order": None,
-        "FORMAT/present": None,
+        "KEYS/INFO": None,
+        "KEYS/present": None,
     }
     for key, value in record.info.items():
         row[f"INFO/{key}"] = list(value) if isinstance(value, tuple) else value
@@ -90,11 +90,11 @@ def _row(record: Any, text: list[str], samples: list[str]) -> dict[str, Any]:
     if "END" in keys:
         row["INFO/END"] = record.stop
     if text[1] in _ODD_ORDER or f"{text[1]} {text[2]}" in _ODD_ORDER:
-        row["INFO/order"] = ";".join(keys)
+        row["KEYS/INFO"] = ";".join(keys)
     formats = text[8].split(":")
     counts = [cell.count(":") + 1 for cell in text[9:]]
     if set(counts) != {len(formats)}:
-        row["FORMAT/present"] = counts
+        row["KEYS/present"] = counts
     for at, key in enumerate(formats):
         cells = [cell.split(":") for cell in text[9:]]
         row[f"FORMAT/{key}"] = [

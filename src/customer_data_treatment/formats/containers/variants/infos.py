@@ -107,7 +107,7 @@ def _oddities(
     silent: "np.ndarray[Any, Any]",
     total: int,
 ) -> "tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]":
-    """Return INFO/order and VERBATIM/INFO, null for every row that the typed columns say alone, and repeats."""
+    """Return KEYS/INFO and VERBATIM/INFO, null for every row that the typed columns say alone, and repeats."""
     raw = as_bool(pc.equal(tokens.infos, ""))
     raw[tokens.rows[bad]] = True
     ordered = np.zeros(total, bool)

@@ -17,7 +17,7 @@ from .header import Definition, Header
 from .typed import KINDS
 
 TABLE = "variants"
-PRESENT, ORDER = "FORMAT/present", "INFO/order"
+PRESENT, ORDER = "KEYS/present", "KEYS/INFO"
 RAW_QUAL, RAW_INFO, RAW_SAMPLES = "VERBATIM/QUAL", "VERBATIM/INFO", "VERBATIM/samples"
 _KIND_OF = {"Integer": "int32", "Float": "float64", "Flag": "flag", "Character": "text", "String": "text"}
 
