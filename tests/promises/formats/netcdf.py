@@ -62,6 +62,8 @@ def _data(file: netCDF4.Dataset) -> None:
     letters[:] = np.array([list("abcde"), list("fg\0\0\0"), list("hello"), list("\0\0\0\0\0")], "S1")
     file.createVariable("crs", "i4").grid_mapping_name = "latitude_longitude"
     file.createVariable("unwritten", "f8", ("lat",))
+    file.createVariable("short", "f4", ("time", "lat"))[:2] = np.arange(8, dtype="f4").reshape(2, 4)
+    file.createVariable("never", "i4", ("time",), fill_value=7)
 
 
 def _types(file: netCDF4.Dataset) -> None:

@@ -27,6 +27,7 @@ _X_NAMES = frozenset(
 _Y_STANDARD = frozenset(("latitude", "projection_y_coordinate", "grid_latitude"))
 _X_STANDARD = frozenset(("longitude", "projection_x_coordinate", "grid_longitude"))
 _COORDINATE_NAMES = _Y_STANDARD | _X_STANDARD | {"altitude", "height", "depth", "time"}
+_BOUNDS_END = re.compile(r"_(bounds|bnds)$")
 _ROUNDING = 1e-6  # a range printed by people, in seven digits
 
 
@@ -81,7 +82,15 @@ def _pointed_at(variables: Sequence[Variable], by_name: Mapping[str, Variable]) 
             for word in (_word(variable.attributes.get(key)) or "").split():
                 if (target := find(word, variable.name, by_name)) is not None:
                     found.add(target.name)
-    return found
+    return found | {name for name in by_name if _is_named_bounds(name, by_name)}
+
+
+def _is_named_bounds(name: str, by_name: Mapping[str, Variable]) -> bool:
+    """Tell whether a variable bounds a coordinate by its name alone: GOES declares no `bounds` for y_image_bounds."""
+    base = by_name.get(_BOUNDS_END.sub("", name))
+    if base is None or base.name == name or len(by_name[name].shape) != len(base.shape) + 1:
+        return False
+    return _role(base, pointed=False) in (Role.COORDINATE, Role.TIME)
 
 
 def find(word: str, origin: str, by_name: Mapping[str, Variable]) -> Variable | None:

@@ -221,12 +221,9 @@ def _entry(group: Any, name: bytes, path: bytes, paths: dict[int, bytes]) -> Ent
     return Entry(kind, path, item.addr, encoding=info.cset)
 
 
-def expect_sane(dataset: Any, name: str, where: str, file_size: int) -> None:
+def expect_sane(shape: tuple[int, ...], itemsize: int, *, name: str, where: str, file_size: int) -> None:
     """Refuse a dataset whose declared size no file of this size can mean (absurd-header)."""
-    shape = dataset.shape
-    if shape is None:
-        return
-    declared = prod(int(n) for n in shape) * max(1, dataset.id.get_type().get_size())
+    declared = prod(shape) * max(1, itemsize)
     sparse = declared > _SPARSE_BYTES and declared > _SPARSE_FACTOR * max(1, file_size)
     if declared > _MOST_BYTES or sparse:
         raise CustomerError(

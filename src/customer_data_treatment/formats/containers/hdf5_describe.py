@@ -58,19 +58,25 @@ def describe(tree: Tree, file_size: int, *, netcdf: bool = False) -> Description
     forms: dict[bytes, Form] = {}
     filters: Counter[str] = Counter()
     scales = _Scales(tree, netcdf)
+    with guarded(tree.where):
+        lengths = _lengths(tree, scales) if netcdf else {}
     for entry in tree.of("dataset"):
         with guarded(tree.where, entry.name):
             dataset = tree.dataset(entry)
             expect_sound_type(dataset.id.get_type(), entry.name, tree.where)
             form = hdf5_forms.form_of(dataset)
             forms[entry.raw] = form
+            targets = scales.targets(dataset, entry)
+            if lengths:
+                form = forms[entry.raw] = _extended(form, dataset, targets, lengths)
             if form.kind not in ("kept", "null"):
-                expect_sane(dataset, entry.name, tree.where, file_size)
+                size = form.dtype.itemsize
+                expect_sane(form.shape, size, name=entry.name, where=tree.where, file_size=file_size)
             if not form.elsewhere:
                 expect_filters(dataset, entry.name, tree.where)
             filters.update(filter_names(dataset))
             if form.kind != "kept" and not (netcdf and scales.only_a_dimension(dataset)):
-                found.append(_raw(dataset, entry, form, scales, netcdf))
+                found.append(_raw(dataset, entry, form, scales=scales, targets=targets, netcdf=netcdf))
     meanings = cf.meanings(_variables(found))
     return Description(
         fields=tuple(_fields(found, meanings)),
@@ -112,13 +118,13 @@ class _Scales:
 
     def __init__(self, tree: Tree, netcdf: bool) -> None:
         self._tree = tree
-        self._by_id: dict[int, str] = {}
+        self._by_id: dict[int, bytes] = {}
         if netcdf:
             for entry in tree.of("dataset"):
                 with guarded(tree.where, entry.name):
                     number = tree.dataset(entry).attrs.get("_Netcdf4Dimid")
                 if isinstance(number, (int, np.integer)):
-                    self._by_id[int(number)] = entry.name.rsplit("/", 1)[-1]
+                    self._by_id[int(number)] = entry.raw
 
     def is_scale(self, dataset: Any) -> bool:
         """Tell a dimension scale."""
@@ -130,38 +136,65 @@ class _Scales:
             return False
         return _string(dataset.attrs["NAME"]).startswith(_NOT_A_VARIABLE)
 
-    def dimensions(self, dataset: Any, entry: Entry) -> tuple[str | None, ...]:
-        """Return the names of a dataset's dimensions, None where none is given."""
+    def targets(self, dataset: Any, entry: Entry) -> tuple[bytes | None, ...]:
+        """Return the paths of the scales of a dataset's dimensions, None where there is none."""
         rank = len(dataset.shape or ())
-        names: list[str | None] = [None] * rank
+        paths: list[bytes | None] = [None] * rank
         if rank and "DIMENSION_LIST" in dataset.attrs:
             for at, references in enumerate(dataset.attrs["DIMENSION_LIST"][:rank]):
-                names[at] = self._target(references)
+                paths[at] = self._target(references)
         elif self._by_id and "_Netcdf4Coordinates" in dataset.attrs:
             numbers = np.atleast_1d(dataset.attrs["_Netcdf4Coordinates"])
             if len(numbers) == rank:
-                names = [self._by_id.get(int(number)) for number in numbers]
+                paths = [self._by_id.get(int(number)) for number in numbers]
         elif rank == 1 and self.is_scale(dataset):
-            names = [entry.name.rsplit("/", 1)[-1]]
-        if "DIMENSION_LABELS" in dataset.attrs:
-            labels = np.atleast_1d(dataset.attrs["DIMENSION_LABELS"])[:rank]
-            names = [name or _string(label) or None for name, label in zip(names, labels, strict=False)]
-            names += [None] * (rank - len(names))
-        return tuple(names)
+            paths = [entry.raw]
+        return tuple(paths)
 
-    def _target(self, references: Any) -> str | None:
+    def _target(self, references: Any) -> bytes | None:
         if len(references) == 0 or not references[0]:
             return None
         file = self._tree.file.id
         try:
-            path = self._tree.paths[h5o.get_info(h5r.dereference(references[0], file)).addr]
-        except (
-            KeyError,
-            ValueError,
-            RuntimeError,
-        ):  # points at nothing: the dimension has no name
+            return self._tree.paths[h5o.get_info(h5r.dereference(references[0], file)).addr]
+        except (KeyError, ValueError, RuntimeError):  # points at nothing: the dimension has no name
             return None
-        return path.decode("utf-8", "backslashreplace").rsplit("/", 1)[-1]
+
+
+def _dimension_names(dataset: Any, targets: tuple[bytes | None, ...]) -> tuple[str | None, ...]:
+    """Return the last parts of the scales' paths, else the labels that HDF5 lets a dimension have."""
+    names = [t.decode("utf-8", "backslashreplace").rsplit("/", 1)[-1] if t else None for t in targets]
+    if "DIMENSION_LABELS" in dataset.attrs:
+        for at, label in enumerate(np.atleast_1d(dataset.attrs["DIMENSION_LABELS"])[: len(names)]):
+            names[at] = names[at] or _string(label) or None
+    return tuple(names)
+
+
+def _lengths(tree: Tree, scales: "_Scales") -> dict[bytes, int]:
+    """Return the current length of each unlimited netCDF dimension: that of its longest variable."""
+    longest: dict[bytes, int] = {}
+    for entry in tree.of("dataset"):
+        dataset = tree.dataset(entry)
+        if None not in (dataset.maxshape or ()):
+            continue
+        for target, length, limit in zip(scales.targets(dataset, entry), dataset.shape, dataset.maxshape, strict=True):
+            if target is not None and limit is None:
+                longest[target] = max(longest.get(target, 0), int(length))
+        if scales.is_scale(dataset) and len(dataset.shape) == 1:
+            longest[entry.raw] = max(longest.get(entry.raw, 0), int(dataset.shape[0]))
+    return longest
+
+
+def _extended(form: Form, dataset: Any, targets: tuple[bytes | None, ...], lengths: Mapping[bytes, int]) -> Form:
+    """Return the form as long as its unlimited dimensions are: the netCDF library reads the rest as fill."""
+    if form.kind not in ("array", "text") or len(form.shape) != len(targets):
+        return form
+    limits = dataset.maxshape
+    shape = tuple(
+        max(n, lengths.get(target, 0)) if target is not None and limit is None else n
+        for n, target, limit in zip(form.shape, targets, limits, strict=True)
+    )
+    return form if shape == form.shape else replace(form, shape=shape, stored=form.shape)
 
 
 def _string(value: Any) -> str:
@@ -170,8 +203,10 @@ def _string(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _raw(dataset: Any, entry: Entry, form: Form, scales: _Scales, netcdf: bool) -> _Raw:
-    own = scales.dimensions(dataset, entry) if form.kind != "null" else (None,)
+def _raw(
+    dataset: Any, entry: Entry, form: Form, *, scales: _Scales, targets: tuple[bytes | None, ...], netcdf: bool
+) -> _Raw:
+    own = _dimension_names(dataset, targets) if form.kind != "null" else (None,)
     extra = (None,) * (len(form.shape) - len(own))
     chunks = dataset.chunks
     if chunks is not None and len(chunks) < len(form.shape):

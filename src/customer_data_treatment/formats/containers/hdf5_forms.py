@@ -26,7 +26,8 @@ class Form:
     """How a dataset is given: `kind` is "array", "text", "table", "list", "null" or "kept".
 
     `shape` is the field's own, the axes of an array type included. `reason` says why it is kept;
-    `elsewhere` that its values lie in other files.
+    `elsewhere` that its values lie in other files. A netCDF variable is as long as its unlimited
+    dimensions; what the file does not hold of it reads as the fill value.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Form:
     reason: str = ""
     elsewhere: bool = False
     virtual: bool = False
+    stored: tuple[int, ...] | None = None  # the extent in the file, where the field is longer
 
 
 def form_of(dataset: Any) -> Form:
@@ -111,6 +113,8 @@ def read_array(dataset: Any, form: Form, box: Box) -> "np.ndarray[Any, Any]":
     """Return a box as stored, C order, native byte order; text comes as an object array of bytes."""
     if form.kind == "null":
         return np.empty(0, form.dtype)
+    if form.stored is not None:
+        return _read_extended(dataset, form, box)
     own = len(dataset.shape)
     values = dataset[tuple(box[:own])] if own else dataset[()]
     if isinstance(values, (bytes, str)):
@@ -121,6 +125,39 @@ def read_array(dataset: Any, form: Form, box: Box) -> "np.ndarray[Any, Any]":
     if len(box) > own:
         values = values[trailing(box[own:])]
     return native(np.array(values, order="C", copy=None)) if values.dtype.kind != "O" else values
+
+
+def _read_extended(dataset: Any, form: Form, box: Box) -> "np.ndarray[Any, Any]":
+    dtype = form.dtype.newbyteorder("=")
+    out = np.full([part.stop - part.start for part in box], _fill_value(dataset, dtype), dtype=dtype)
+    held = [slice(min(part.start, n), min(part.stop, n)) for part, n in zip(box, form.stored or (), strict=True)]
+    if all(part.stop > part.start for part in held):
+        inside = tuple(slice(0, part.stop - part.start) for part in held)
+        out[inside] = dataset[tuple(held)]
+    return out
+
+
+# What the netCDF library reads where nothing was written and no fill value was set (netcdf.h, NC_FILL_*).
+_NETCDF_FILLS = {
+    "int8": -127,
+    "int16": -32767,
+    "int32": -2147483647,
+    "int64": -9223372036854775806,
+    "uint8": 255,
+    "uint16": 65535,
+    "uint32": 4294967295,
+    "uint64": 18446744073709551614,
+    "float32": 9.9692099683868690e36,
+    "float64": 9.9692099683868690e36,
+}
+
+
+def _fill_value(dataset: Any, dtype: "np.dtype[Any]") -> Any:
+    if dtype.kind in "SO":
+        return b""
+    if dataset.id.get_create_plist().fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED:
+        return dataset.fillvalue
+    return _NETCDF_FILLS.get(dtype.name, 0)
 
 
 def write_array(dataset: Any, form: Form, box: Box, values: "np.ndarray[Any, Any]") -> None:

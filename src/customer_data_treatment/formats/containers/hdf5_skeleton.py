@@ -263,9 +263,10 @@ def _has_text(form: Form) -> bool:
 
 def _reversible(dataset: Any, form: Form) -> bool:
     """Tell whether all text is UTF-8; read by pieces."""
-    size = prod(form.shape)
+    shape = form.stored or form.shape
+    size = prod(shape)
     step = max(1, min(65536, _PIECE * 4 // max(1, form.dtype.itemsize)))
-    flat = Form(form.kind, form.shape, form.dtype)
+    flat = Form(form.kind, shape, form.dtype)
     for start in range(0, size, step):
         values = hdf5_forms.flat_read(dataset, flat, start, min(step, size - start))
         if form.kind == "text":
