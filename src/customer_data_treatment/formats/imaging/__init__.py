@@ -1,1 +1,1 @@
-
+"""Images of medicine: DICOM and NIfTI."""

@@ -75,7 +75,7 @@ def _structure(header: Header, papers: bytes, extra: int, *, compressed: bool) -
         RuleKind.STRUCTURAL,
         [n <= 0 for n in dim[1 : dim[0] + 1]] if not header.enlarged else [False],
         "an axis in use has no positive length",
-        axes,
+        where=axes,
     )
     yield _rule(
         "offset-aligned",
@@ -117,7 +117,7 @@ def _geometry(header: Header) -> Iterator[RuleCount]:
         RuleKind.SCORED,
         [not (math.isfinite(n) and n > 0) for n in pixdim[1 : spatial + 1]],
         "a voxel size is not positive",
-        names[1:],
+        where=names[1:],
     )
     yield _rule(
         "form-codes",
@@ -125,7 +125,7 @@ def _geometry(header: Header) -> Iterator[RuleCount]:
         RuleKind.SCORED,
         [int(values[name]) not in _TEMPLATES for name in ("qform_code", "sform_code")],
         "a coordinate transform code is unknown",
-        ("qform_code", "sform_code"),
+        where=("qform_code", "sform_code"),
     )
     with_q, with_s = int(values["qform_code"]) > 0, int(values["sform_code"]) > 0
     yield _rule(
@@ -140,7 +140,7 @@ def _geometry(header: Header) -> Iterator[RuleCount]:
         length = float(np.sum(np.square(np.asarray(values["quatern"], np.float64))))
         message = "the quaternion is no rotation, or qfac is not 1, 0 or -1"
         broken = [not length <= 1 + 1e-5, float(pixdim[0]) not in (1.0, 0.0, -1.0)]
-        yield _rule("quaternion", Dimension.VALIDITY, RuleKind.SCORED, broken, message, ("quatern", "pixdim[0]"))
+        yield _rule("quaternion", Dimension.VALIDITY, RuleKind.SCORED, broken, message, where=("quatern", "pixdim[0]"))
     if with_s:
         yield from _affine(np.asarray(values["srow"], np.float64), pixdim, spatial)
     if with_s and quaternion is not None:
@@ -168,7 +168,7 @@ def _affine(
     broken = [not abs(a - b) <= 0.01 * abs(b) for a, b in zip(sizes, wanted, strict=False)]
     message = "the sform's voxel size differs from pixdim"
     names = tuple(f"pixdim[{i + 1}]" for i in range(3))
-    yield _rule("sform-pixdim", Dimension.CONSISTENCY, RuleKind.ADVISORY, broken, message, names)
+    yield _rule("sform-pixdim", Dimension.CONSISTENCY, RuleKind.ADVISORY, broken, message, where=names)
 
 
 def _cosines(unit: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> list[float]:
@@ -205,7 +205,7 @@ def _words(header: Header) -> Iterator[RuleCount]:
         RuleKind.SCORED,
         [space > 3, time > 48],
         "xyzt_units names no known unit",
-        ("space", "time"),
+        where=("space", "time"),
     )
     slope, intercept = float(values["scl_slope"]), float(values["scl_inter"])
     yield _rule(
