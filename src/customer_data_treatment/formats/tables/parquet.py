@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -273,8 +274,9 @@ def _witnesses(footer: Any, schema: pa.Schema) -> tuple[Witness, ...]:
         ):
             ranges = [item for item in known if item.has_min_max]
             if ranges and all(isinstance(item.min, (int, float)) for item in ranges):
-                found.append(Witness(name, "min", min(item.min for item in ranges), "Parquet footer"))
-                found.append(Witness(name, "max", max(item.max for item in ranges), "Parquet footer"))
+                extremes = (("min", min(item.min for item in ranges)), ("max", max(item.max for item in ranges)))
+                # Statistics are over finite values: an infinite extreme is no witness of theirs.
+                found += [Witness(name, fact, v, "Parquet footer") for fact, v in extremes if isfinite(v)]
     return tuple(found)
 
 
