@@ -53,7 +53,7 @@ class Transcript:
     find: Callable[[Path], Path]
     peer: str  # reads {path} into `values`, all of it, so that equal reprs mean equal readings
     table: str | None = None  # a table to open, besides the arrays if there are any
-    bound: tuple[str, ...] = ()
+    shown_as: str | None = None  # a shorter name than the file came with
 
 
 def shipped(package: str, relative: str) -> Callable[[Path], Path]:
@@ -81,11 +81,12 @@ FIXTURE = "the promise suite's fixture (`tests/promises/formats/{}.py`)"
 
 TRANSCRIPTS = {
     "CSV": Transcript(
-        "442 patients, shipped with scikit-learn",
-        shipped("sklearn", "datasets/data/diabetes_data_raw.csv.gz"),
+        FIXTURE.format("csv"),
+        fixture("csv"),
         """
-import polars
-values = polars.read_csv("{path}", separator=" ", has_header=False).rows()
+import csv
+with open("{path}", newline="", encoding="utf-8") as file:
+    values = list(csv.reader(file))
 """,
         table="table",
     ),
@@ -107,6 +108,7 @@ table = pyarrow.parquet.read_table("{path}")
 values = (table.schema, table.to_pylist())
 """,
         table="table",
+        shown_as="diamonds.parquet",
     ),
     "Arrow": Transcript(
         "a compressed Feather file, shipped with pyarrow",
@@ -117,6 +119,7 @@ table = pyarrow.feather.read_table("{path}")
 values = (table.schema, table.to_pylist())
 """,
         table="table",
+        shown_as="numbers.feather",
     ),
     "NPY": Transcript(
         FIXTURE.format("npy"),
@@ -142,7 +145,7 @@ with numpy.load("{path}") as file:
 import h5py
 values = []
 with h5py.File("{path}") as file:
-    file.visititems(lambda name, node: values.append((name, node.dtype, node[()]) if hasattr(node, "dtype") else name))
+    file.visititems(lambda name, node: values.append((name, node[()] if isinstance(node, h5py.Dataset) else 0)))
 """,
     ),
     "NetCDF": Transcript(
@@ -216,8 +219,9 @@ with pysam.VariantFile("{path}") as file:
         """
 import anndata
 data = anndata.read_h5ad("{path}")
-layers = [(name, getattr(layer, "toarray", layer.view)()) for name, layer in data.layers.items()]
-values = (data.X.toarray(), layers, data.obs.to_csv(), data.var.to_csv())
+parts = [data.X, *data.layers.values(), *data.obsm.values(), *data.obsp.values()]
+dense = [part.toarray() if hasattr(part, "toarray") else part for part in parts]
+values = (dense, data.obs.to_csv(), data.var.to_csv())
 """,
     ),
     "mzML": Transcript(
@@ -284,8 +288,9 @@ def write(name: str) -> str:
         found = plan.find(made)
         folder = Path(scratch) / "work"
         folder.mkdir()
-        subprocess.run(["cp", "-R", str(found), str(folder)], check=True)
-        return _page(name, plan, found.name, Session(folder))
+        source = plan.shown_as or found.name
+        subprocess.run(["cp", "-R", str(found), str(folder / source)], check=True)
+        return _page(name, plan, source, Session(folder))
 
 
 def _page(name: str, plan: Transcript, source: str, session: Session) -> str:
@@ -302,8 +307,7 @@ def _page(name: str, plan: Transcript, source: str, session: Session) -> str:
     page = [f"# {name}\n", f"`{source}`: {plan.origin}.{extra} Not kept: {facts.lost or 'nothing is lost'}.\n"]
     page.append("## Treat and verify\n")
     session.cdt("inspect", source)
-    bounds = [word for bound in plan.bound for word in ("--bound", bound)]
-    session.cdt("treat", source, "-o", package, *bounds)
+    session.cdt("treat", source, "-o", package)
     session.cdt("verify", package, "--source", source)
     page.append(session.block("console"))
     page.append("## Open the package without cdt\n")
