@@ -409,6 +409,17 @@ def test_declared_ranges_are_turned_into_stored_numbers() -> None:
     assert cf.witnesses_of(cf.Variable("v", "int8", (3,), (None,), plain | {"signtype": "unsigned"})) == ()
 
 
+def test_bounds_of_a_coordinate_are_told_by_their_name_alone() -> None:
+    """GOES names y_image_bounds in no attribute of y_image."""
+    edge = cf.Variable("g/y_image", "float32", (), (), {"standard_name": "projection_y_coordinate"})
+    bounds = cf.Variable("g/y_image_bounds", "float32", (2,), ("nv",), {})
+    other = cf.Variable("g/flux_bounds", "float32", (2,), ("nv",), {})
+    flux = cf.Variable("g/flux", "float32", (), (), {})
+    told = cf.meanings([edge, bounds, flux, other])
+    assert told["g/y_image_bounds"].role is Role.COORDINATE
+    assert told["g/flux_bounds"].role is Role.MEASUREMENT
+
+
 @needs_corpus
 def test_the_corpus_s_bad_classic_file_is_refused() -> None:
     assert CORPUS is not None
