@@ -5,6 +5,7 @@ neither answers nor reads for `patience` seconds. What it prints is kept for the
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import pickle
@@ -79,7 +80,7 @@ class ContainedDecoder:
         shape, dtype = tuple(said["shape"]), np.dtype(said["dtype"])
         if shape != tuple(part.stop - part.start for part in box):
             raise self._confused()
-        if dtype == object:
+        if dtype.kind == "O":
             column = _batch(self._child.receive(wire.BATCH)).column(0)
             out = np.empty(prod(shape), dtype=object)
             out[:] = column.to_pylist()
@@ -203,6 +204,8 @@ class _Child:
                 f"no reader process could be started: {error.strerror}", code="child-died", where=where
             ) from error
         assert self._process.stdout and self._process.stderr
+        with contextlib.suppress(OSError, AttributeError):  # fewer wake-ups a chunk, where the system allows
+            fcntl.fcntl(self._process.stdout.fileno(), fcntl.F_SETPIPE_SZ, wire.PIECE)
         self._selector = selectors.DefaultSelector()
         for stream in (self._process.stdout, self._process.stderr):
             os.set_blocking(stream.fileno(), False)

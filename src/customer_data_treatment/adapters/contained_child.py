@@ -153,7 +153,7 @@ class _Server:
         except OSError as failure:
             failed = FacilityError(f"its reader failed: {failure.strerror or failure}", code="child-died")
             self._send(wire.ERROR, wire.error_to_bytes(failed))
-        except Exception as failure:  # noqa: BLE001 - whatever it is, it crosses as one error
+        except Exception as failure:
             fault = InternalFault(f"its reader failed: {type(failure).__name__}: {failure}")
             self._send(wire.ERROR, wire.error_to_bytes(fault))
 
