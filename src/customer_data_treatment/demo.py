@@ -3,6 +3,7 @@
 Each is treated, verified beside its source and restored; the table at the end says what came of it.
 """
 
+import gzip
 import sys
 import tempfile
 import time
@@ -35,11 +36,34 @@ class Sample:
 def _shipped(package: str, relative: str) -> Callable[[Path], Path | None]:
     def find(_: Path) -> Path | None:
         spec = find_spec(package)
-        for folder in (spec.submodule_search_locations if spec and spec.submodule_search_locations else ()):
+        for folder in spec.submodule_search_locations if spec and spec.submodule_search_locations else ():
             path = Path(folder) / relative
             if path.is_file():
                 return path
         return None
+
+    return find
+
+
+_CELLS = "radius texture perimeter area smoothness compactness concavity concave_points symmetry fractal_dimension"
+_BREAST_CANCER = (*(f"{kind}_{name}" for kind in ("mean", "error", "worst") for name in _CELLS.split()), "benign")
+_DIABETES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+
+
+def _clinical(name: str, columns: tuple[str, ...], skip: int) -> Callable[[Path], Path | None]:
+    """Write a table that scikit-learn ships as CSV: its files name no columns, its documentation does."""
+    shipped = _shipped("sklearn", f"datasets/data/{name}")
+
+    def find(folder: Path) -> Path | None:
+        path = shipped(folder)
+        if path is None:
+            return None
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+        rows = [line.replace(" ", ",") for line in text.splitlines()[skip:] if line]
+        target = folder / f"{name.split('.', maxsplit=1)[0]}.csv"
+        target.write_text("\n".join([",".join(columns), *rows]) + "\n")
+        return target
 
     return find
 
@@ -110,12 +134,39 @@ def _simulated_detector(folder: Path) -> Path:
 
 
 SAMPLES = (
-    Sample("ct", "medical imaging", "real CT slice, shipped with pydicom", _shipped("pydicom", "data/test_files/CT_small.dcm")),
-    Sample("fmri", "medical imaging", "real functional MRI, shipped with nibabel", _shipped("nibabel", "tests/data/example4d.nii.gz")),
-    Sample("m13", "astronomy", "real sky image of M 13, shipped with astropy", _shipped("astropy", "io/fits/hdu/compressed/tests/data/m13.fits")),
-    Sample("breast-cancer", "clinical records", "real clinical table, shipped with scikit-learn", _shipped("sklearn", "datasets/data/breast_cancer.csv")),
-    Sample("diabetes", "clinical records", "real clinical table, shipped with scikit-learn", _shipped("sklearn", "datasets/data/diabetes_data_raw.csv.gz")),
-    Sample("grid", "remote sensing", "real NetCDF grid, shipped with xarray", _shipped("xarray", "tests/data/example_1.nc")),
+    Sample(
+        "ct",
+        "medical imaging",
+        "real CT slice, shipped with pydicom",
+        _shipped("pydicom", "data/test_files/CT_small.dcm"),
+    ),
+    Sample(
+        "fmri",
+        "medical imaging",
+        "real functional MRI, shipped with nibabel",
+        _shipped("nibabel", "tests/data/example4d.nii.gz"),
+    ),
+    Sample(
+        "m13",
+        "astronomy",
+        "real sky image of M 13, shipped with astropy",
+        _shipped("astropy", "io/fits/hdu/compressed/tests/data/m13.fits"),
+    ),
+    Sample(
+        "breast-cancer",
+        "clinical records",
+        "real clinical table of scikit-learn, under its column names",
+        _clinical("breast_cancer.csv", _BREAST_CANCER, skip=1),
+    ),
+    Sample(
+        "diabetes",
+        "clinical records",
+        "real clinical table of scikit-learn, under its column names",
+        _clinical("diabetes_data_raw.csv.gz", _DIABETES, skip=0),
+    ),
+    Sample(
+        "grid", "remote sensing", "real NetCDF grid, shipped with xarray", _shipped("xarray", "tests/data/example_1.nc")
+    ),
     Sample("variants", "genomic sequences", "SIMULATED genotypes", _simulated_vcf),
     Sample("climate", "remote sensing", "SIMULATED climate grid", _simulated_climate, "auto"),
     Sample("detector", "physics", "SIMULATED detector frames", _simulated_detector, "auto"),
@@ -130,7 +181,9 @@ def run_demo(output: Path, *, quiet: bool) -> dict[str, Any]:
         for sample in SAMPLES:
             path = sample.find(Path(scratch))
             if path is None:
-                rows.append({"name": sample.name, "modality": sample.modality, "origin": sample.origin, "skipped": True})
+                rows.append(
+                    {"name": sample.name, "modality": sample.modality, "origin": sample.origin, "skipped": True}
+                )
                 continue
             if not quiet:
                 print(f"treating {sample.name}: {sample.origin}", file=sys.stderr)

@@ -181,45 +181,51 @@ def judge_checksums(
         if any(actual[file].get(entry.algorithm) != entry.digest for file in answering):
             differ.append(entry)
     results = [
-        CheckResult(
-            name="delivered-checksums",
-            dimension=Dimension.INTEGRITY,
-            kind=RuleKind.STRUCTURAL,
-            scope=examined,
-            examined=examined,
-            violations=len(differ),
-            message="files differ from the checksum they were delivered with",
-            where=_where(differ),
+        _result(
+            "delivered-checksums",
+            RuleKind.STRUCTURAL,
+            (examined, len(differ)),
+            "files differ from the checksum they were delivered with",
+            _where(differ),
         )
     ]
     nothing = bool(entries) and not covered
     if is_folder or nothing:
         results.append(
-            CheckResult(
-                name="listed-files-present",
-                dimension=Dimension.INTEGRITY,
-                kind=RuleKind.STRUCTURAL,
-                scope=len(entries),
-                examined=len(entries),
-                violations=len(absent),
-                message="files that the checksum list names were not delivered",
-                where=_where(absent),
+            _result(
+                "listed-files-present",
+                RuleKind.STRUCTURAL,
+                (len(entries), len(absent)),
+                "files that the checksum list names were not delivered",
+                _where(absent),
             )
         )
     unlisted = sorted(set(files) - covered)
     results.append(
-        CheckResult(
-            name="delivered-files-listed",
-            dimension=Dimension.INTEGRITY,
-            kind=RuleKind.ADVISORY,
-            scope=len(files),
-            examined=len(files),
-            violations=len(unlisted),
-            message="delivered files stand in no line of the checksum list",
-            where=tuple(unlisted[:_SHOWN]),
+        _result(
+            "delivered-files-listed",
+            RuleKind.ADVISORY,
+            (len(files), len(unlisted)),
+            "delivered files stand in no line of the checksum list",
+            tuple(unlisted[:_SHOWN]),
         )
     )
     return tuple(results)
+
+
+def _result(name: str, kind: RuleKind, counts: tuple[int, int], message: str, where: tuple[str, ...]) -> CheckResult:
+    """Return a census of Integrity: `counts` are the units in scope, all examined, and those in violation."""
+    scope, violations = counts
+    return CheckResult(
+        name=name,
+        dimension=Dimension.INTEGRITY,
+        kind=kind,
+        scope=scope,
+        examined=scope,
+        violations=violations,
+        message=message,
+        where=where,
+    )
 
 
 def _namesakes_left_out(
