@@ -99,7 +99,7 @@ class ZarrDecoder:
         expect_plausible(node, max(1, dtype.itemsize), self._where)
         self._nodes[name], self._arrays[name] = node, array
         absent = prod(node.grid) - len(node.present)
-        if absent and node.present:
+        if absent:
             said = f"{absent} of {prod(node.grid)} chunks are absent and read as the fill value"
             self._findings.append(Finding("absent-chunks", Severity.NOTE, said, f"array {name}"))
         if dtype.names is not None:

@@ -22,7 +22,7 @@ from .units import Unit, find_end, padded, parse_units
 
 _PIECE = 1 << 20
 _PACKERS: dict[str, Callable[[BinaryIO], Any]] = {
-    "gzip": lambda file: gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0),
+    "gzip": lambda file: gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0),  # noqa: SIM115  (its caller closes it)
     "bzip2": lambda file: bz2.BZ2File(file, "wb"),
     "xz": lambda file: lzma.LZMAFile(file, "wb"),
 }
