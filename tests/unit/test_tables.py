@@ -159,6 +159,7 @@ def test_quotes_throughout_are_kept_and_mean_missing_where_empty(tmp_path: Path)
         (b"1.50,28,.7\n2.25,0,-.25\n", "numbers.csv"),
         (b"x,y\n63.0,1e-05\n1.0,0.1\n", "whole.csv"),
         (b"a|b\n1|2\n3|4\n", "bars.txt"),
+        (b"sep=;\r\na;b;c\r\n1;2;3\r\n4;5;6\r\n", "excel.csv"),
     ],
 )
 def test_the_file_comes_back_byte_for_byte(tmp_path: Path, content: bytes, name: str) -> None:
@@ -484,6 +485,19 @@ def test_an_arrow_batch_of_any_size_is_read_in_pieces(tmp_path: Path, monkeypatc
     decoder, found = read(tmp_path / "t.arrow", ARROW)
     assert found.equals(table)
     assert len(list(decoder.batches("table"))) > 3
+
+
+def test_list_views_come_back(tmp_path: Path) -> None:
+    table = pa.table({"v": pa.array([[1, 2], None, [], [3]], pa.list_view(pa.int8()))})
+    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    decoder, found = read(tmp_path / "t.arrow", ARROW)
+    assert found.to_pydict() == table.to_pydict()
+    ARROW.write(DirectPackage(decoder), tmp_path / "b.arrow")
+    with pa.OSFile(str(tmp_path / "b.arrow")) as back:
+        restored = pa.ipc.open_file(back).read_all()
+    assert restored.schema == table.schema
+    assert restored.to_pydict() == table.to_pydict()
 
 
 def test_invalid_utf8_in_arrow_is_refused(tmp_path: Path) -> None:

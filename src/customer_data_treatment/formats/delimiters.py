@@ -98,10 +98,10 @@ def feature_table(text: str) -> str | None:
 
     Nine columns: integers in 4 and 5, a strand in 7, a phase in 8 (GFF3 specification 1.26).
     """
-    lines = [line.rstrip("\r") for line in text[:65536].split("\n")[:50]]
+    lines = [line.rstrip("\r") for line in text[:65536].split("\n")]
     rows = [line for line in lines if line and not line.startswith("#")][:20]
     rows = rows[:-1] if len(rows) > 1 and len(rows) < 20 else rows  # the last may be cut
-    if not rows or not all(_FEATURE.match(row) for row in rows):
+    if not rows or sum(_FEATURE.match(row) is not None for row in rows) < 0.9 * len(rows):
         return None
     return "GTF" if re.search(r'\b(gene|transcript)_id "', rows[0]) else "GFF"
 
@@ -115,6 +115,8 @@ def _plain_name(name: str) -> str:
 
 def _without_comments(text: str, delimiter: str) -> tuple[int, str]:
     """Return how many comment lines stand first, and the rest; a last one with cells is the header."""
+    if text.lower().startswith("sep=") and text[5:6] in ("\r", "\n"):
+        return 1, text[text.find("\n") + 1 :]  # spreadsheets name the delimiter so
     count, at, last = 0, 0, 0
     while text.startswith("#", at):
         end = text.find("\n", at)

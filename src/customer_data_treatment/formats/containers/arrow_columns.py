@@ -6,6 +6,7 @@ milliseconds. The original schema is carried, so that a writer undoes it.
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -75,7 +76,19 @@ def plain_array(values: pa.Array, kind: pa.DataType) -> pa.Array:
         values = values.dictionary_decode()
     if pa.types.is_run_end_encoded(values.type):
         values = pc.run_end_decode(values)
+    if isinstance(values, (pa.ListViewArray, pa.LargeListViewArray)):
+        return _list_of_view(values, kind)
     return values if values.type.equals(kind) else values.cast(kind)
+
+
+def _list_of_view(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    # pyarrow's own cast leaves the offsets one short.
+    lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+    large = pa.types.is_large_list(kind)
+    offsets = pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int64() if large else pa.int32())
+    items = plain_array(values.flatten(), kind.value_type)
+    make = pa.LargeListArray if large else pa.ListArray
+    return make.from_arrays(offsets, items, mask=pc.is_null(values)).cast(kind)
 
 
 def original_array(values: pa.Array, kind: pa.DataType, dictionary: pa.Array | None = None) -> pa.Array:
@@ -97,7 +110,20 @@ def original_array(values: pa.Array, kind: pa.DataType, dictionary: pa.Array | N
         return pa.DictionaryArray.from_arrays(codes, dictionary, ordered=kind.ordered)
     if pa.types.is_run_end_encoded(kind):
         return pc.run_end_encode(values, run_end_type=kind.run_end_type)
+    if isinstance(kind, (pa.ListViewType, pa.LargeListViewType)):
+        return _view_of_list(values, kind)
     return values.cast(kind)
+
+
+def _view_of_list(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+    starts = np.cumsum(lengths) - lengths
+    large = isinstance(kind, pa.LargeListViewType)
+    make, width = (pa.LargeListViewArray, pa.int64()) if large else (pa.ListViewArray, pa.int32())
+    items = original_array(values.flatten(), kind.value_type)
+    return make.from_arrays(
+        pa.array(starts, width), pa.array(lengths, width), items, type=kind, mask=pc.is_null(values)
+    )
 
 
 def columns_of(schema: pa.Schema, original: pa.Schema) -> tuple[Column, ...]:
