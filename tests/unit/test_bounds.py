@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from customer_data_treatment.algorithms.observe import observe
 from customer_data_treatment.codecs.bounded import restored, store
 from customer_data_treatment.model.dataset import ArrayField
 from customer_data_treatment.pipeline.choose import bounded_form
-from customer_data_treatment.algorithms.observe import observe
 
 from ..treating import saved, stored, treated, verified
 

@@ -12,7 +12,7 @@ from ..settings import state_folder
 
 os.environ.setdefault("NUMBA_CACHE_DIR", str(state_folder() / "kernels"))
 
-from numba import njit  # noqa: E402  the cache folder must be known before numba is imported
+from numba import njit
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -211,7 +211,7 @@ def power_of_two_step(bound: float) -> float:
     """Return the largest power of two whose half is within the bound; 0.0 where there is none."""
     if not bound > 0.0:
         return 0.0
-    mantissa, exponent = np.frexp(bound)  # bound = mantissa * 2^exponent, mantissa in [.5, 1)
+    _, exponent = np.frexp(bound)  # bound = mantissa * 2^exponent, mantissa in [.5, 1)
     step = float(np.ldexp(1.0, int(exponent)))  # half of it is 2^(exponent - 1) <= bound
     inverse = 1.0 / step if step else np.inf
     return step if np.isfinite(step) and np.isfinite(inverse) and step > 0.0 else 0.0

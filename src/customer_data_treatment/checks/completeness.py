@@ -15,8 +15,8 @@ import numpy as np
 from ..model.chunk import Chunk
 from ..model.dataset import ArrayField, Dataset, TableField
 from ..model.outcome import Outcome
-from ..model.statistics import Statistics
 from ..model.requirements import ColumnRule, Requirements, TableRule
+from ..model.statistics import Statistics
 from ..model.verdict import CheckResult
 from ..plugin import CheckCode, Observer
 from ..vocabulary import Dimension, Role, RuleKind

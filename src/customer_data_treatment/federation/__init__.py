@@ -1,0 +1,1 @@
+"""Pure rounds and strategies of a federation; they come with the federation."""

@@ -1,0 +1,1 @@
+"""What the words mean, as frozen values; nothing here reads or writes."""

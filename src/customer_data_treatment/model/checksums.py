@@ -76,7 +76,7 @@ def _line(line: str, number: int, name: str, blake: bool) -> ExpectedDigest:
     raise _bad("the line is no checksum", name, number)
 
 
-def _expected(  # noqa: PLR0917 - what one line says, in its order
+def _expected(
     file: str, algorithm: str, digest: str, number: int, name: str, blake: bool
 ) -> ExpectedDigest:
     known = algorithm or ("blake2b" if blake and len(digest) == 128 else _BY_LENGTH.get(len(digest), ""))

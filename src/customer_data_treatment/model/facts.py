@@ -34,9 +34,7 @@ def _field_record(field: Field, jsonable: Any) -> dict[str, Any]:
             "name": field.name,
             "rows": field.rows,
             "attributes": jsonable(field.attributes),
-            "columns": [
-                [c.name, str(c.role), c.units, c.description, c.required, c.optional] for c in field.columns
-            ],
+            "columns": [[c.name, str(c.role), c.units, c.description, c.required, c.optional] for c in field.columns],
         }
     return {
         "kind": "array",

@@ -157,5 +157,5 @@ def nodes_path(path: str, nodes: Mapping[str, str]) -> str:
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text that any paper can hold: bytes that are not UTF-8 stand as \\xNN."""
+    r"""Return a file's name as text that any paper can hold: bytes that are not UTF-8 stand as \xNN."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

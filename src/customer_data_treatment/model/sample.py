@@ -111,7 +111,9 @@ class ChunkGrid:
             found.append((tuple(shard), inner))
         return found
 
-    def boxes_within(self, box: tuple[slice, ...]) -> "list[tuple[tuple[int, ...], list[tuple[int, tuple[slice, ...]]]]]":
+    def boxes_within(
+        self, box: tuple[slice, ...]
+    ) -> "list[tuple[tuple[int, ...], list[tuple[int, tuple[slice, ...]]]]]":
         """Return the chunks that a box touches, as `boxes` gives them."""
         per = tuple(s // c for s, c in zip(self.shard, self.chunk, strict=True))
         ranges = [range(b.start // c, -(-b.stop // c)) for b, c in zip(box, self.chunk, strict=True)]

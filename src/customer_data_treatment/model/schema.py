@@ -4,7 +4,9 @@ import re
 
 from ..vocabulary import Role
 
-_COORDINATE = re.compile(r"(^|_)(lat|lon|latitude|longitude|ra|dec|x|y|z|easting|northing|altitude|depth|level)(_?\d)?$")
+_COORDINATE = re.compile(
+    r"(^|_)(lat|lon|latitude|longitude|ra|dec|x|y|z|easting|northing|altitude|depth|level)(_?\d)?$"
+)
 _INDEX = re.compile(r"(^|_)(index|idx|row|rownum|unnamed: 0)$")
 _TIME = re.compile(r"(^|_|\b)(time|date|datetime|timestamp|year|month|day|hour|epoch|mjd|jd)($|_|\b)")
 _TIME_UNITS = re.compile(r"^\s*(seconds?|minutes?|hours?|days?|months?|years?|[mun]s|s|h|d)\s+since\s", re.IGNORECASE)

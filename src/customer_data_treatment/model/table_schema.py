@@ -149,7 +149,7 @@ def _column(entry: Any, at: int, shared: tuple[str, ...], name: str) -> ColumnRu
     )
 
 
-def _bound(  # noqa: PLR0917 - a constraint, then its place
+def _bound(
     rules: Mapping[str, Any], word: str, open_word: str, kind: str, name: str, place: str
 ) -> tuple[float | str | None, bool]:
     outside = open_word in rules

@@ -1,0 +1,1 @@
+"""The treated package: its files, its papers, and reading them again."""

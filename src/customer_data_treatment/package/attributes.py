@@ -90,7 +90,7 @@ def _decodes(units: str, calendar: str, minimum: Any, maximum: Any) -> bool:
     except ValueError:
         return False
     days = next(length for words, length in _UNIT_DAYS if found["unit"].lower() in words)
-    return _FIRST_DAY < start + float(minimum) * days and start + float(maximum) * days < _LAST_DAY
+    return start + float(minimum) * days > _FIRST_DAY and start + float(maximum) * days < _LAST_DAY
 
 
 _FIRST_DAY, _LAST_DAY = date(1678, 1, 1).toordinal(), date(2262, 1, 1).toordinal()

@@ -1,7 +1,6 @@
 """Files of a package while it is written: hashed on the way, so that nothing is read again for the manifest."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ class Ledger:
 
 
 class HashedFile:
-    """A binary sink that counts and hashes what passes, and is on disk when closed."""
+    """A binary sink that counts and hashes what passes; staging's commit puts it on disk."""
 
     def __init__(self, path: Path, relative: str, ledger: Ledger) -> None:
         self._file = path.open("xb", buffering=1 << 17)
@@ -85,7 +84,7 @@ class HashedFile:
         return self._count
 
     def flush(self) -> None:
-        """Do nothing: close puts everything on disk."""
+        """Do nothing: close hands everything over."""
 
     def writable(self) -> bool:
         """Say yes, for pyarrow."""
@@ -100,12 +99,10 @@ class HashedFile:
         return False
 
     def close(self) -> None:
-        """Put the file on disk and enter it into the ledger."""
+        """End the file and enter it into the ledger."""
         if self.closed:
             return
         self.closed = True
-        self._file.flush()
-        os.fsync(self._file.fileno())
         self._file.close()
         record = FileRecord(self._relative, self._count, self._digest.hexdigest())
         self._ledger.records[self._relative] = record

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import CustomerError
-from ..model.dataset import TEXT, ArrayField, Dataset, TableField
+from ..model.dataset import TEXT, ArrayField, Dataset
 from ..model.facts import from_record
 from ..model.sample import ChunkGrid
 from ..ports import Box

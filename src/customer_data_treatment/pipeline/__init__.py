@@ -1,0 +1,1 @@
+"""The stages, from a source to a certified package and back."""

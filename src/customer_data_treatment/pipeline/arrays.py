@@ -10,7 +10,6 @@ from numcodecs import VLenUTF8
 from ..algorithms.observe import observe, same_bytes
 from ..algorithms.quantise_errors import Errors
 from ..algorithms.similarity import ks_distance, pearson, spread
-from .watch import Watch
 from ..codecs.bounded import Form, store
 from ..errors import CustomerError, InternalFault
 from ..model.bound import asked_bound
@@ -39,6 +38,7 @@ from .fields import EXACT_FIDELITY, Fidelity, FieldOutcome, statistics_record
 from .sketch import ArraySketch
 from .source import source_changed
 from .survey import ArrayChunk, Collector, Survey, checksum, chunks, survey, trial_chunks
+from .watch import Watch
 
 _TEXT_ITEM = 16  # bytes a text value is taken for when chunks are cut
 

@@ -288,6 +288,7 @@ def refuse_unknown_fields(dataset: Dataset, options: TreatOptions) -> None:
 
 
 def summary_of(package: Path, body: Mapping[str, Any], findings: tuple[Finding, ...], seconds: float) -> TreatSummary:
+    """Return the answer of a treatment from its certificate's body."""
     return TreatSummary(
         package=package,
         format=body["format"],

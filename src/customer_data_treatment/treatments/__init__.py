@@ -1,0 +1,1 @@
+"""Harmonise, impute, de-identify; they come with their own orders."""

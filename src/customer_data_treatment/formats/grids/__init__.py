@@ -1,1 +1,1 @@
-
+"""Arrays: NPY, NPZ, HDF5, NetCDF, Zarr."""

@@ -1,1 +1,1 @@
-
+"""Sequences, expression and spectra: VCF, BCF, h5ad, mzML."""
