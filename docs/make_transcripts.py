@@ -261,7 +261,9 @@ class Session:
         self._keep("\n".join(shown), [sys.executable, "-W", "error", "-c", code])
 
     def _keep(self, shown: str, command: list[str]) -> None:
-        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise SystemExit(f"{shown}\n{done.stdout}{done.stderr}")
         printed = [line.rstrip() for line in done.stdout.splitlines()]
@@ -297,7 +299,7 @@ def _page(name: str, plan: Transcript, source: str, session: Session) -> str:
     from customer_data_treatment.formats import FORMATS
 
     facts = FORMATS[name]
-    stem = source.split(".")[0]
+    stem = source.split(".", maxsplit=1)[0]
     package, suffix = f"{stem}.cdt", source.removeprefix(stem)
     if not facts.restores:
         suffix = ".restored"
