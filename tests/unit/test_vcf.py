@@ -198,6 +198,15 @@ def test_other_alleles_and_symbols_are_no_duplicates(records: list[str], tmp_pat
     assert "record-duplicate" not in broken(save(tmp_path, text_of(*records, columns=COLUMNS[:8])))
 
 
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_places_are_lines_and_samples_of_the_file(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+    rows = [f"1 {at} . A C . . . GT:AD 0/1:1,2 0/0:3,4" for at in range(1, 41)]
+    rows[29] = rows[29].replace("3,4", "x,4")
+    found = broken(save(tmp_path, text_of(*rows)))["sample-type"]
+    assert (found.violations, found.where) == (1, ("line 45, sample 2 AD",))
+
+
 def test_what_cannot_be_a_table_is_refused(tmp_path: Path) -> None:
     cases = {
         "ragged-row": text_of(GOOD, GOOD + " 0/0"),
@@ -348,9 +357,10 @@ def test_bcf_gives_the_stored_floats_back(tmp_path: Path) -> None:
     """Floats with more digits than htslib prints come back to the last bit."""
     rng = np.random.default_rng(7)
     values = np.exp(rng.normal(0, 20, 50)).astype(np.float32)
-    rows = [f"1 {at + 1} . A C {value} . AF={value};DP=70000 GT:DS 0|1:{value} ." for at, value in enumerate(values)]
+    rows = [f"1 {at + 1} . A C {value} . AF={value};DP=70000 GT:DS 0|1:{value} 1/1" for at, value in enumerate(values)]
     write_bcf(tmp_path / "x.bcf", save(tmp_path, text_of(*rows, meta=META + CONTIG)))
     table, _, decoder = read(tmp_path / "x.bcf", open_bcf)
+    assert table.column("FORMAT/GT")[0].as_py() == ["0|1", "1/1"]
     for name in ("QUAL", "INFO/AF"):
         found = table.column(name).combine_chunks()
         flat = found.flatten() if pa.types.is_list(found.type) else found
