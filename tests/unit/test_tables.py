@@ -524,6 +524,8 @@ def test_corpus_tables_have_the_values_that_polars_reads_as_text() -> None:
     seen = 0
     for line in (CORPUS / "MANIFEST.tsv").read_text().splitlines()[1:]:
         path, *_, quality = line.split("\t")
+        if not path.removesuffix(".gz").endswith((".csv", ".tsv", ".txt", ".data", ".bed", ".bim")):
+            continue  # the promise suite detects everything; here only tables are opened
         source = LocalSource(CORPUS / path)
         if quality != "good" or source.size > 400_000 or source.size == 0:
             continue
@@ -532,8 +534,6 @@ def test_corpus_tables_have_the_values_that_polars_reads_as_text() -> None:
                 continue
         except CustomerError:
             continue
-        if path.endswith(("prosol_History",)):
-            continue  # a log, no table: its first line has one cell
         decoder, table = read(CORPUS / path)
         form = decoder._dialect
         if form.trimmed or form.encoding != "utf-8" or table.num_rows == 0:
