@@ -309,7 +309,7 @@ class ColumnFinder:
         counts = [pc.sum(cells).as_py() or 0 for cells in counted]
         self.note_style((ends["min"], ends["max"]), pc.any(lettered).as_py(), *counts)
 
-    def note_style(  # noqa: PLR0917 - one count for each thing that a style is told by
+    def note_style(
         self, digits: tuple[int, int], letters: bool, bare: int, dotted: int, point_bare: int, point_zero: int
     ) -> None:
         """Note how the next floats are spelt: digits behind the point, exponents, and counts of cells."""
