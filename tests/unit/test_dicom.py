@@ -306,6 +306,12 @@ def test_short_pixels_are_refused(tmp_path: Path) -> None:
     assert caught.value.code == "truncated"
 
 
+def test_a_file_cut_before_its_pixels_is_told(tmp_path: Path) -> None:
+    data = (SHIPPED / "CT_small.dcm").read_bytes()
+    (tmp_path / "a.dcm").write_bytes(data[: data.index(b"\xe0\x7f\x10\x00OW")])
+    assert broken(opened(tmp_path / "a.dcm"))["pixels-present"].kind is RuleKind.STRUCTURAL
+
+
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
 def test_other_encodings_of_the_fixture(tmp_path: Path, syntax: str) -> None:
     read = pydicom.dcmread(fixture.make(tmp_path))

@@ -237,6 +237,9 @@ def _count_facts(found: Instance, pixels: Element | None) -> None:
     for ours, theirs in (("MediaStorageSOPClassUID", "SOPClassUID"), ("MediaStorageSOPInstanceUID", "SOPInstanceUID")):
         if ours in facts and theirs in facts:
             found.tallies.add("meta-agrees", broken=facts[ours] != facts[theirs], where=theirs)
+    described = all(isinstance(facts.get(name), int) for name in ("Rows", "Columns", "BitsAllocated"))
+    if described and "PixelDataProviderURL" not in facts:
+        found.tallies.add("pixels-present", broken=pixels is None, where="PixelData")
     if pixels is not None:
         rules.image_rules(facts, found.tallies, integer=integer)
 

@@ -22,6 +22,7 @@ _RULES: dict[str, tuple[Dimension, RuleKind, str]] = {
     "encoding-declared": (_D.CONSISTENCY, _K.SCORED, "the data set is not encoded as its transfer syntax says"),
     "bit-depth": (_D.CONSISTENCY, _K.SCORED, "bits allocated, bits stored and high bit contradict one another"),
     "pixel-length": (_D.CONSISTENCY, _K.SCORED, "more bytes stand in the pixel data than its attributes name"),
+    "pixels-present": (_D.COMPLETENESS, _K.STRUCTURAL, "the attributes describe pixels that the file does not hold"),
     "pixels-decoded": (_D.INTEGRITY, _K.STRUCTURAL, "the pixels could not be decoded; they are carried as they came"),
     "orientation": (_D.VALIDITY, _K.SCORED, "the image orientation's axes are not orthonormal"),
     "spacing": (_D.VALIDITY, _K.SCORED, "a pixel spacing is not positive"),

@@ -14,7 +14,7 @@ from pydicom.valuerep import VALIDATORS, validate_value
 from .walk import Bytes, Element, Path
 
 _BINARY = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "UV": "u8", "SV": "i8", "FL": "f4", "FD": "f8"}
-_TEXT = frozenset("AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())  # noqa: SIM905 - a list of words
+_TEXT = frozenset("AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
 _ONE_VALUE = frozenset(("LT", "ST", "UT", "UR"))
 _IN_CHARSET = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _SHOWN = 1 << 16  # longer values stand in the table as length and digest; all are carried

@@ -23,7 +23,7 @@ def counts(header: Header, papers: bytes, extra: int, *, compressed: bool) -> tu
     )
 
 
-def _rule(  # noqa: PLR0917 - the columns of a table of rules
+def _rule(
     name: str,
     dimension: Dimension,
     kind: RuleKind,
