@@ -158,3 +158,12 @@ def field_attributes(form: "Form", attributes: Mapping[str, Any], fill: Any) -> 
         "add_offset": float(form.grid.offset),
         "_FillValue": form.grid.sentinel,
     }
+
+
+def padded(values: "np.ndarray[Any, Any]", chunk: tuple[int, ...]) -> "np.ndarray[Any, Any]":
+    """Return the values in a whole chunk: Zarr stores edge chunks at full size."""
+    if values.shape == chunk:
+        return np.ascontiguousarray(values)
+    out = np.zeros(chunk, values.dtype)
+    out[tuple(slice(0, n) for n in values.shape)] = values
+    return out

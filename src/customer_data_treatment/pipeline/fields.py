@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..algorithms.quantise_errors import Errors
 from ..model.outcome import ChunkTally
 from ..model.statistics import Statistics
 from ..package.pictures import Picture
@@ -61,3 +62,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
     return value
+
+
+@dataclass
+class Tally:
+    """What the chunks of one array added up to."""
+
+    before: Statistics = field(default_factory=Statistics)
+    after: Statistics = field(default_factory=Statistics)
+    errors: Errors = field(default_factory=Errors)
+    decoded: int = 0
+    chunks: int = 0

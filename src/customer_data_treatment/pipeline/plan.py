@@ -9,11 +9,12 @@ from ..formats.detect import detect
 from ..model.bound import asked_bound
 from ..model.dataset import TEXT, ArrayField, TableField
 from ..ports import ByteSource
-from .arrays import plan_record, prepare
+from .array_papers import plan_record
 from .choose import codec_named
 from .context import Planning
 from .memory import planned_peak, workers_within
 from .options import TreatOptions
+from .prepare import prepare
 from .run import Run
 from .surroundings import Surroundings
 from .survey import trial_chunks

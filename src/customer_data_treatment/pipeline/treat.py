@@ -207,7 +207,8 @@ def _treat_field(work: Treatment, field: Field) -> FieldOutcome:
         from .tables import treat_table
 
         return treat_table(work, field)
-    from .arrays import prepare, treat_array
+    from .arrays import treat_array
+    from .prepare import prepare
 
     return treat_array(work, prepare(work, field))
 
