@@ -60,6 +60,15 @@ def test_large_planes_are_strided_and_declared_axes_are_rows_and_columns() -> No
     assert after is None and np.array_equal(plane, values[2::4, 1, 2::4].T)
 
 
+@pytest.mark.parametrize("shape", [(5000, 16), (16, 70_000), (3, 21_201, 18)])
+def test_a_long_and_narrow_array_keeps_a_pixel_of_its_short_side(shape: tuple[int, ...]) -> None:
+    """Half a step lay beyond the short side: the image had no width, and the report could not draw it."""
+    values = np.arange(np.prod(shape), dtype="f8").reshape(shape)
+    plane, _ = _sketched(ArrayField("a", shape, "float64"), values, tuple(min(n, 512) for n in shape))["plane"]
+    assert min(plane.shape) >= 1 and np.isin(plane, values).all()
+    assert np.unique(plane).size == plane.size
+
+
 def test_a_long_series_is_strided_and_fills_are_missing() -> None:
     values = np.arange(100_000, dtype="i4")
     values[12] = -9999

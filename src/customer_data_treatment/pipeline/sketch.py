@@ -37,7 +37,9 @@ class ArraySketch:
         most = PLANE_EDGE if len(self._axes) == 2 else _SERIES
         longest = max((array.shape[axis] for axis in self._axes), default=1)
         self._step = -(-longest // most)
-        self._kept = {axis: len(range(self._step // 2, array.shape[axis], self._step)) for axis in self._axes}
+        # A long and narrow array keeps its middle column: half a step would lie beyond it.
+        self._first = {axis: min(self._step // 2, array.shape[axis] // 2) for axis in self._axes}
+        self._kept = {axis: len(range(at, array.shape[axis], self._step)) for axis, at in self._first.items()}
         shape = tuple(self._kept[axis] for axis in sorted(self._axes))
         self._values = np.zeros(shape, array.numpy_dtype()) if self._axes else None
 
@@ -54,7 +56,7 @@ class ArraySketch:
                     return
                 pick.append(middle - part.start)
                 continue
-            offset = self._step // 2
+            offset = self._first[axis]
             first = max(0, -(-(part.start - offset) // self._step))
             count = min(self._kept[axis], max(0, -(-(part.stop - offset) // self._step))) - first
             if count <= 0:
