@@ -1,6 +1,7 @@
 """Which codecs an array needs, which are missing, and which values are never opened."""
 
 import re
+from math import prod
 from typing import Any
 
 import numcodecs.registry
@@ -10,6 +11,7 @@ from .listing import ArrayNode
 
 # Registered data types of Zarr v3 that numpy has no form for; their chunks are carried.
 _FOREIGN = re.compile(r"bfloat16|float[468]_\w+|u?int[24]|complex(32|_\w+)|bytes|variable_length_bytes|r\d+")
+_BLOSC_HEADER = 16
 _BYTES = ("blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma", "crc32c")  # those whose frames describe themselves
 
 
@@ -26,6 +28,30 @@ def unmodelled(node: ArrayNode) -> str | None:
     if node.version == 3 and isinstance(kind, str) and _FOREIGN.fullmatch(kind):
         return f"values of type {kind}"
     return None
+
+
+def ends_in_blosc(node: ArrayNode) -> bool:
+    """Return whether a chunk's file is one blosc frame."""
+    last = node.document.get("compressor") if node.version == 2 else (node.document.get("codecs") or [None])[-1]
+    return isinstance(last, dict) and last.get("id" if node.version == 2 else "name") == "blosc"
+
+
+def frame_problem(node: ArrayNode, head: bytes, size: int, itemsize: int) -> str:
+    """Return what is wrong with a blosc frame of `size` bytes that starts with `head`, "" if nothing.
+
+    numcodecs 0.16 trusts the header: a frame that is cut short is read beyond its end, and what lies
+    there in memory decides what comes out. Source: c-blosc README_CHUNK_FORMAT.
+    """
+    if size < _BLOSC_HEADER or len(head) < _BLOSC_HEADER:
+        return f"its blosc frame has {size} bytes, less than a header"
+    plain, _, packed = (int.from_bytes(head[at : at + 4], "little") for at in (4, 8, 12))
+    if packed != size:
+        return f"its blosc frame claims {packed} bytes, {size} are there"
+    filters = node.document.get("filters") if node.version == 2 else (node.document.get("codecs") or [])[:-2]
+    expected = prod(node.chunks) * itemsize
+    if not filters and itemsize and plain != expected:
+        return f"its blosc frame unpacks to {plain} bytes, a chunk has {expected}"
+    return ""
 
 
 def text_count(node: ArrayNode, frame: bytes) -> int | None:

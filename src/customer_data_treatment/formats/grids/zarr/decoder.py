@@ -1,6 +1,7 @@
 """Reads a Zarr hierarchy by boxes through zarr-python, each failure named by its chunk."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import product
@@ -21,7 +22,7 @@ from ....vocabulary import Dimension, RuleKind, Severity
 from ...containers import records
 from ...containers.zip import Archive
 from . import facts
-from .codecs import compression_of, missing_codec, text_count, unmodelled
+from .codecs import compression_of, ends_in_blosc, frame_problem, missing_codec, text_count, unmodelled
 from .listing import ArrayNode, expect_plausible, list_store
 
 INDEX, STRAY, CHUNK = "hierarchy.json", "stray", "chunks"
@@ -186,8 +187,7 @@ class ZarrDecoder:
     def _values(self, name: str, box: Box) -> "np.ndarray[Any, Any]":
         """Return a box as zarr-python gives it; raise CustomerError naming the chunk that cannot be decoded."""
         try:
-            if self._arrays[name].dtype.kind in "TO":
-                self._expect_texts(name, box)
+            self._expect_decodable(name, box)
             with zarr.config.set(_QUIET):
                 return np.asarray(self._arrays[name][box])
         except CdtError:
@@ -216,21 +216,42 @@ class ZarrDecoder:
                 ),
             )
 
-    def _expect_texts(self, name: str, box: Box) -> None:
-        """Hold the number of strings that each chunk claims against its shape, once a chunk."""
-        node = self._nodes[name]
+    def _expect_decodable(self, name: str, box: Box) -> None:
+        """Hold what each chunk claims against its shape and file, once a chunk, before a codec believes it."""
+        node, dtype = self._nodes[name], self._arrays[name].dtype
+        text, blosc = dtype.kind in "TO", ends_in_blosc(node)
+        if not (text or blosc):
+            return
         for place, _ in self._parts(name, box):
             if place not in node.present or (name, place) in self._counted:
                 continue
-            try:
-                count = text_count(node, self._bytes(self._listing.prefix + node.key(place)))
-            except CdtError:
-                raise
-            except Exception as error:
-                raise self._undecodable(node.key(place), _said(error)) from error
-            if count is not None and count != prod(node.chunks):
-                raise self._undecodable(node.key(place), f"it claims {count} strings, not {prod(node.chunks)}")
+            key = self._listing.prefix + node.key(place)
+            wrong = frame_problem(node, *self._head(key), 0 if text else dtype.itemsize) if blosc else ""
+            if text and not wrong:
+                wrong = self._text_problem(node, key)
+            if wrong:
+                raise self._undecodable(node.key(place), wrong)
             self._counted.add((name, place))
+
+    def _text_problem(self, node: ArrayNode, key: str) -> str:
+        try:
+            count = text_count(node, self._bytes(key))
+        except CdtError:
+            raise
+        except Exception as error:
+            return _said(error)
+        wrong = count is not None and count != prod(node.chunks)
+        return f"it claims {count} strings, not {prod(node.chunks)}" if wrong else ""
+
+    def _head(self, key: str) -> tuple[bytes, int]:
+        """Return a file's first 16 bytes and its size."""
+        if self._archive is not None:
+            member = self._archive.members[key]
+            head = bytearray(min(16, member.size))
+            member.fill(memoryview(head), 0)
+            return bytes(head), member.size
+        with (self._path / key).open("rb") as file:
+            return file.read(16), os.fstat(file.fileno()).st_size
 
     def _culprit(self, name: str, box: Box) -> str:
         """Return the key of the first chunk in the box that cannot be read on its own."""

@@ -22,9 +22,9 @@ from .units import Unit, find_end, padded, parse_units
 
 _PIECE = 1 << 20
 _PACKERS: dict[str, Callable[[BinaryIO], Any]] = {
-    "gzip": lambda file: gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0),  # noqa: SIM115  (its caller closes it)
+    "gzip": lambda file: gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0),
     "bzip2": lambda file: bz2.BZ2File(file, "wb"),
-    "xz": lambda file: lzma.LZMAFile(file, "wb"),
+    "xz": lambda file: lzma.LZMAFile(file, "wb"),  # noqa: SIM115  (its caller closes it)
 }
 _SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 
