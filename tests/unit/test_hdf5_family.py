@@ -430,6 +430,22 @@ def test_the_corpus_s_bad_classic_file_is_refused() -> None:
     assert refused(NETCDF, CORPUS / "malformed/netcdf-c/bad_cdf5_begin.nc").code == "truncated"
 
 
+def test_a_bitfield_is_read_and_written_back_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "bits.h5"
+    values = np.array([[0, 1, 255], [128, 7, 9]], np.uint8)
+    with h5py.File(path, "w") as file:
+        space = h5py.h5s.create_simple((2, 3))
+        made = h5py.h5d.create(file.id, b"flags", h5py.h5t.STD_B8LE, space)
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, values, h5py.h5t.STD_B8LE)
+    decoder = decoded(HDF5, path)
+    assert np.array_equal(decoder.read("flags", (slice(0, 2), slice(0, 3))), values)
+    HDF5.write(DirectPackage(decoder), tmp_path / "back.h5")
+    with h5py.File(tmp_path / "back.h5") as back:
+        assert np.array_equal(back["flags"][()], values)
+        assert back["flags"].id.get_type().get_class() == h5py.h5t.BITFIELD
+    decoder.close()
+
+
 # --- h5ad --------------------------------------------------------------------------------------
 
 

@@ -238,7 +238,7 @@ def expect_sound_type(kind: Any, name: str, where: str) -> None:
     """Refuse a type whose parts do not fit into it (corrupt): converting one can end the process."""
     family, size = kind.get_class(), kind.get_size()
     sound = True
-    if family in (h5t.INTEGER, h5t.BITFIELD):
+    if family == h5t.INTEGER:  # h5py tells no precision of a bitfield
         sound = kind.get_precision() + kind.get_offset() <= 8 * size
     elif family == h5t.FLOAT:
         sign, exponent, exponent_bits, mantissa, mantissa_bits = kind.get_fields()
