@@ -289,7 +289,11 @@ def treat(
     )
     with progress_bar() as progress:
         summary = treat_any(source_of(source), output, options, surroundings(progress))
-    _answer(summary.record(), as_json, lambda console: terminal.summary(summary.record(), summary.body, console))
+    _answer(
+        summary.record(),
+        as_json,
+        lambda console: terminal.summary(summary.record(), summary.body, console, summary.auto_stored),
+    )
     if options.level is not None and not summary.reaches(options.level):
         error = CustomerError(
             f"the package is {summary.level}, below the {options.level} asked for",

@@ -65,7 +65,7 @@ class FormatFacts:
     `lost` says what treating loses, "" if nothing. `extra` is the optional dependency set.
     `modules` are the third-party modules the code imports, checked before it runs. `contained`
     formats run in a child, since their reader can abort the interpreter. A higher `precedence`
-    is asked first.
+    is asked first. `restored_as` names the format that its writer gives where it is another one.
     """
 
     name: str
@@ -81,6 +81,7 @@ class FormatFacts:
     contained: bool = False
     precedence: int = 0
     restores: bool = True
+    restored_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,7 @@ FORMATS: Mapping[str, FormatFacts] = MappingProxyType(
                 lost="the binary layout (restored as VCF)",
                 extra="genomics",
                 modules=("pysam",),
+                restored_as="VCF",
             ),
             FormatFacts(
                 name="h5ad",

@@ -189,6 +189,7 @@ def _conclude(
         stored_bytes,
         plan_record(prepared),
         {array.name: picture},
+        auto_bytes=None if prepared.auto_share is None else round(stored_bytes * prepared.auto_share),
     )
     return outcome, fidelity
 
@@ -217,8 +218,9 @@ def _error_record(tally: Tally, before: "np.ndarray[Any, Any]", *, exact: bool) 
     n = tally.before.finite
     width = spread(before)
     rms = float(np.sqrt(tally.errors.squares / n))
+    mean = tally.errors.total / n
     return {
         "max": tally.errors.largest,
-        "mean": tally.errors.total / n,
-        "rms_over_spread": rms / width if width else None,
+        "mean": mean if np.isfinite(mean) else None,
+        "rms_over_spread": rms / width if width and np.isfinite(rms / width) else None,
     }

@@ -42,6 +42,14 @@ class Account:
     instant: str
 
     @property
+    def auto_stored(self) -> int | None:
+        """Return about the bytes that `--bound auto` would store, None where something lossy was asked already."""
+        if any(request.kind != "lossless" for request in self.options.bounds):
+            return None
+        spared = sum(o.bytes_stored - o.auto_bytes for o in self.outcomes if o.auto_bytes is not None)
+        return self.ledger.bytes_under("data/") - spared
+
+    @property
     def metadata(self) -> Metadata:
         """Return what was said about the dataset, by the customer or by the file itself."""
         return self.requirements.metadata or nothing_said()

@@ -134,13 +134,16 @@ def choose(
     finite = finite_sorted(found.sample, array.fill)
     if spread(finite) == 0.0:
         return Choice(EXACT, exact_codec, request, "its spread is zero, so it is stored exactly")
+    if not np.isfinite(spread(finite)):
+        return Choice(EXACT, exact_codec, request, "its spread passes double precision, so it is stored exactly")
     unit = lattice_unit(finite, array.numpy_dtype()) if array.numpy_dtype().kind == "f" else None
     if request.kind == "auto":
         form = _auto_form(array, found, finite, unit, native=native, target=minimum_fidelity)
     else:
-        bound = absolute_bound(array, request, found)
+        bound = absolute_bound(array, request, found) or 0.0
+        usable = 0.0 < bound < np.inf
         form = (
-            bounded_form(array, bound, found.statistics, found.negative_zeros, unit, native=native) if bound else None
+            bounded_form(array, bound, found.statistics, found.negative_zeros, unit, native=native) if usable else None
         )
     if form is None:
         return Choice(EXACT, exact_codec, request, "no bounded form keeps what was asked, so it is stored exactly")
@@ -214,12 +217,31 @@ def tiles_ssim(tiles: "np.ndarray[Any, Any]", form: Form, fill: Any, value_range
     return ssim(before, after, value_range)
 
 
-def trial_survey(array: ArrayField, samples: "list[np.ndarray[Any, Any]]") -> Survey:
+def trial_survey(array: ArrayField, samples: "list[np.ndarray[Any, Any]]", most: int = 1 << 20) -> Survey:
     """Return a survey of the trial chunks alone, its range doubled: the guess that a single pass starts from."""
     found = Survey()
     for i, values in enumerate(samples):
         statistics, zeros = observe(values, array.fill)
         found.statistics = found.statistics.merge(statistics) if i else statistics
         found.negative_zeros += zeros
-    found.sample = np.concatenate([s.reshape(-1)[:: max(1, s.size // 65536)] for s in samples]) if samples else None
+    found.sample = (
+        np.concatenate([s.reshape(-1)[:: max(1, s.size * len(samples) // most)] for s in samples]) if samples else None
+    )
     return found
+
+
+def auto_share(array: ArrayField, samples: "list[np.ndarray[Any, Any]]", *, native: bool, target: float) -> float:
+    """Return about what share of the exact bytes `auto` would store, from the trial chunks; 1.0 where nothing less."""
+    if array.dtype == TEXT or array.numpy_dtype().kind != "f" or array.role is not Role.MEASUREMENT or not samples:
+        return 1.0
+    found = trial_survey(array, samples, most=1 << 16)
+    finite = finite_sorted(found.sample, array.fill)
+    if not 0.0 < spread(finite) < np.inf:
+        return 1.0
+    form = _auto_form(array, found, finite, None, native=native, target=target)
+    if form is None:
+        return 1.0
+    total = array.size * array.numpy_dtype().itemsize
+    exact = best_codec(samples[:2], total)[1]
+    bounded = best_codec([store(s, form, array.fill)[0] for s in samples[:2]], total)[1]
+    return min(1.0, bounded / exact) if exact else 1.0

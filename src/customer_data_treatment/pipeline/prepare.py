@@ -6,7 +6,7 @@ from ..model.bound import asked_bound
 from ..model.dataset import TEXT, ArrayField
 from ..model.sample import ChunkGrid
 from ..package.layout import chunk_shape, shard_shape
-from .choose import Choice, allowed, choose, trial_survey
+from .choose import Choice, allowed, auto_share, choose, trial_survey
 from .context import Planning
 from .survey import Survey, survey, trial_chunks
 
@@ -22,7 +22,9 @@ def grid_of(array: ArrayField) -> ChunkGrid:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What planning decided for one array; `found` holds the first pass where there was one."""
+    """What planning decided for one array; `found` holds the first pass where there was one,
+    `auto_share` what of the exact bytes `auto` would about store, where nothing lossy was asked.
+    """
 
     array: ArrayField
     grid: ChunkGrid
@@ -46,8 +48,10 @@ def prepare(work: Planning, array: ArrayField) -> Prepared:
         low, high = float(guess.statistics.minimum), float(guess.statistics.maximum)
         margin = (high - low) / 2.0
         guess.statistics = replace(guess.statistics, minimum=low - margin, maximum=high + margin)
-    choice = choose(array, request, guess, samples, native=native, minimum_fidelity=work.options.minimum_fidelity)
-    return Prepared(array, grid, choice, None)
+    target = work.options.minimum_fidelity
+    choice = choose(array, request, guess, samples, native=native, minimum_fidelity=target)
+    share = auto_share(array, samples, native=native, target=target) if request.kind == "lossless" else None
+    return Prepared(array, grid, choice, None, share)
 
 
 def is_native(work: Planning, array: ArrayField) -> bool:

@@ -110,9 +110,9 @@ def _one(
     with plaintext(package, manifest, surroundings) as (folder, _):
         opened = OpenedPackage(folder)
         try:
-            if code is not None and code.write is not None:
+            if facts is not None and code is not None and code.write is not None:
                 code.write(opened, target)
-                return body["format"], exact
+                return facts.restored_as or facts.name, exact
             export(opened, target)
             return _exported_as(opened), exact
         finally:

@@ -152,7 +152,7 @@ def _treat_member(
     requirements = read_requirements(None, options.checksums, options.metadata)
     folder.mkdir(parents=True)
     try:
-        body, _ = treat_into(opened, folder, own, requirements, surroundings)
+        body, _, _ = treat_into(opened, folder, own, requirements, surroundings)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -6,7 +6,7 @@ import resource
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class TreatSummary:
     findings: tuple[Finding, ...]
     body: Mapping[str, Any] = field(default_factory=dict)
     datasets: tuple[Mapping[str, Any], ...] = ()
+    auto_stored: int | None = None  # about what `--bound auto` would store, where nothing lossy was asked
 
     def reaches(self, level: Level) -> bool:
         """Tell whether the package's level is `level` or better."""
@@ -104,8 +105,8 @@ def treat(source: ByteSource, target: Path, options: TreatOptions, surroundings:
     requirements = read_requirements(options.schema, options.checksums, options.metadata)
     detect(source)
     with committed(target, options, surroundings) as folder:
-        body, findings = treat_into(source, folder, options, requirements, surroundings)
-    return summary_of(target, body, findings, time.monotonic() - began)
+        body, findings, auto_stored = treat_into(source, folder, options, requirements, surroundings)
+    return replace(summary_of(target, body, findings, time.monotonic() - began), auto_stored=auto_stored)
 
 
 @contextmanager
@@ -125,8 +126,10 @@ def committed(target: Path, options: TreatOptions, surroundings: Surroundings) -
 
 def treat_into(
     source: ByteSource, folder: Path, options: TreatOptions, requirements: Requirements, surroundings: Surroundings
-) -> tuple[dict[str, Any], tuple[Finding, ...]]:
-    """Write a whole package of one dataset into `folder`; return the certificate's body and the findings."""
+) -> tuple[dict[str, Any], tuple[Finding, ...], int | None]:
+    """Write a whole package of one dataset into `folder`; return the certificate's body, the findings, and about
+    what `--bound auto` would store (None where a bound was asked).
+    """
     found = detect(source)
     with Run(workers_within(options.memory, options.workers)) as run:
         digest = DigestThread(source, tuple(item.algorithm for item in requirements.checksums))
@@ -141,7 +144,8 @@ def treat_into(
             if isinstance(error, CustomerError) and digest.moved():
                 raise source_changed(source.name) from error
             raise
-    return deliver(account, folder, surroundings)
+    body, findings = deliver(account, folder, surroundings)
+    return body, findings, account.auto_stored
 
 
 def _store(
