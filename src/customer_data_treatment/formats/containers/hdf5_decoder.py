@@ -18,7 +18,7 @@ from ...model.verdict import Finding
 from ...ports import Box, ByteSource, RestoreSource
 from ...vocabulary import Severity
 from . import hdf5, hdf5_forms, hdf5_skeleton, hdf5_tables
-from .boxes import BUDGET, chunk_boxes
+from .boxes import chunk_boxes
 from .hdf5_describe import Description, describe, located
 from .hdf5_forms import Form
 
@@ -177,14 +177,25 @@ def _write_array(package: RestoreSource, field: ArrayField, dataset: Any, form: 
     itemsize = 64 if form.kind == "text" else form.dtype.itemsize
     own = len(dataset.shape)
     layout = (*(dataset.chunks or (1,) * own), *form.shape[own:])
-    budget = 1 if unwritten is not None else BUDGET  # chunk by chunk where some were never written
-    for box in chunk_boxes(form.shape, layout, itemsize, own, budget):
+    for box in chunk_boxes(form.shape, layout, itemsize, own):
         values = package.read(field.name, box)
         if form.kind == "text":
             values = hdf5_forms.from_text(values, form.dtype)
-        elif unwritten is not None and values.tobytes() == unwritten * values.size:
-            continue
-        hdf5_forms.write_array(dataset, form, box, values)
+        if unwritten is None:
+            hdf5_forms.write_array(dataset, form, box, values)
+        elif values.tobytes() != unwritten * values.size:
+            _write_chunks(dataset, form, box, values, layout=layout, unwritten=unwritten)
+
+
+def _write_chunks(
+    dataset: Any, form: Form, box: Box, values: "np.ndarray[Any, Any]", *, layout: tuple[int, ...], unwritten: bytes
+) -> None:
+    """Write the chunks of a box that hold more than the fill value; the others were never allocated."""
+    for inner in chunk_boxes(values.shape, layout, 1, len(values.shape), budget=1):
+        part = values[inner]
+        if part.tobytes() != unwritten * part.size:
+            at = tuple(slice(b.start + i.start, b.start + i.stop) for b, i in zip(box, inner, strict=True))
+            hdf5_forms.write_array(dataset, form, at, part)
 
 
 def _unwritten(dataset: Any, form: Form) -> bytes | None:
