@@ -147,10 +147,19 @@ def test_every_json_answer_has_a_schema() -> None:
 
 
 def test_no_tracked_file_names_a_machine_or_an_index() -> None:
-    bad = re.compile(
-        rb"/wor" rb"k/(main|tmp|shared)|/roo" rb"t/|/hom" rb"e/(?!USER|user\b)[a-z]+/|/Use" rb"rs/[a-z]+/"
-        rb"|--(extra-)?index-" rb"url[ =]\S|(https?|file)://[^\s\"']*/simp" rb"le\b|--find-lin" rb"ks[ =]\S"
+    # Spelled in pieces, so that this file is no find of its own.
+    places = (
+        "/wor" + "k/(main|tmp|shared)",
+        "/roo" + "t/",
+        "/hom" + r"e/(?!USER|user\b)[a-z]+/",
+        "/Use" + "rs/[a-z]+/",
     )
+    indices = (
+        "--(extra-)?index-" + r"url[ =]\S",
+        r"(https?|file)://[^\s\"']*/simp" + r"le\b",
+        "--find-lin" + r"ks[ =]\S",
+    )
+    bad = re.compile("|".join((*places, *indices)).encode())
     found = []
     for path in tracked():
         if path.suffix in {".png", ".parquet", ".bin"}:
