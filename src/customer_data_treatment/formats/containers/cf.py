@@ -18,12 +18,8 @@ from ...vocabulary import Role
 _TIME_UNITS = re.compile(r"^\s*\w+\s+since\s", re.IGNORECASE)
 _NORTH = re.compile(r"^degrees?_?(north|n)$", re.IGNORECASE)
 _EAST = re.compile(r"^degrees?_?(east|e)$", re.IGNORECASE)
-_Y_NAMES = frozenset(
-    "y lat latitude nav_lat yc rlat south_north northing yspace nj ny lines rows line".split()  # noqa: SIM905 - words read better in a row
-)
-_X_NAMES = frozenset(
-    "x lon longitude nav_lon xc rlon west_east easting xspace ni nx samples columns sample".split()  # noqa: SIM905 - words read better in a row
-)
+_Y_NAMES = frozenset("y lat latitude nav_lat yc rlat south_north northing yspace nj ny lines rows line".split())
+_X_NAMES = frozenset("x lon longitude nav_lon xc rlon west_east easting xspace ni nx samples columns sample".split())
 _Y_STANDARD = frozenset(("latitude", "projection_y_coordinate", "grid_latitude"))
 _X_STANDARD = frozenset(("longitude", "projection_x_coordinate", "grid_longitude"))
 _COORDINATE_NAMES = _Y_STANDARD | _X_STANDARD | {"altitude", "height", "depth", "time"}
@@ -33,7 +29,7 @@ _ROUNDING = 1e-6  # a range printed by people, in seven digits
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable as its file tells it; `dtype` is the model's word, `scale_of` whether it is a dimension scale."""
+    """A variable as its file tells it; `dtype` is the model's word, `is_scale` whether it is a dimension scale."""
 
     name: str
     dtype: str

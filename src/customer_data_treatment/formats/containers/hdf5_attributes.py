@@ -10,7 +10,7 @@ from .hdf5 import expect_sound_type
 
 # Attributes by which HDF5's dimension scales and the netCDF library speak to themselves.
 HOUSEKEEPING = frozenset(
-    "DIMENSION_LIST REFERENCE_LIST CLASS NAME _Netcdf4Dimid _Netcdf4Coordinates _NCProperties _nc3_strict".split()  # noqa: SIM905 - words read better in a row
+    "DIMENSION_LIST REFERENCE_LIST CLASS NAME _Netcdf4Dimid _Netcdf4Coordinates _NCProperties _nc3_strict".split()
 )
 _MOST_ITEMS = 1 << 16  # longer ones stay in the skeleton alone
 
