@@ -36,9 +36,7 @@ def measured(command: list[str]) -> dict[str, float]:
     """Run one process on one core and return its wall and CPU seconds and its peak memory."""
     core = {min(os.sched_getaffinity(0))}
     began = os.times().elapsed
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, core)
-    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, core))
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise RuntimeError(f"{command} ended with {status}")

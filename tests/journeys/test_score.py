@@ -15,7 +15,10 @@ SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "recompute_score.py"
 
 def rewritten(package: Path) -> tuple[float | None, str]:
     done = subprocess.run(
-        [sys.executable, "-S", str(SCRIPT), str(package / "certificate.json")], capture_output=True, text=True, check=True
+        [sys.executable, "-S", str(SCRIPT), str(package / "certificate.json")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     words = done.stdout.split()
     return done.stdout, words  # type: ignore[return-value]

@@ -264,9 +264,7 @@ def grid_of_integers(minimum: int, maximum: int, bound: float, hole: int | None)
     return None
 
 
-def round_integers(
-    values: "np.ndarray[Any, Any]", step: int, fill: Any
-) -> tuple["np.ndarray[Any, Any]", Errors]:
+def round_integers(values: "np.ndarray[Any, Any]", step: int, fill: Any) -> tuple["np.ndarray[Any, Any]", Errors]:
     """Return integers moved to the nearest multiple of `step`, a power of two, in their own dtype, and the errors.
 
     The largest error is step / 2. A value whose multiple lies outside the dtype, or would be the fill

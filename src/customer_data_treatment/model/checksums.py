@@ -76,9 +76,7 @@ def _line(line: str, number: int, name: str, blake: bool) -> ExpectedDigest:
     raise _bad("the line is no checksum", name, number)
 
 
-def _expected(
-    file: str, algorithm: str, digest: str, number: int, name: str, blake: bool
-) -> ExpectedDigest:
+def _expected(file: str, algorithm: str, digest: str, number: int, name: str, blake: bool) -> ExpectedDigest:
     known = algorithm or ("blake2b" if blake and len(digest) == 128 else _BY_LENGTH.get(len(digest), ""))
     if not known or len(digest) != _LENGTH[known]:
         raise _bad(f"a digest of {len(digest)} digits belongs to no known algorithm", name, number)

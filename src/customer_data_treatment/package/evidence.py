@@ -92,7 +92,17 @@ def statistics_of_row(row: dict[str, Any]) -> Statistics:
     return Statistics(**kept)
 
 
-_PLAIN = ("count", "missing", "nan", "positive_infinite", "negative_infinite", "mean", "m2", "distinct", "distinct_exact")
+_PLAIN = (
+    "count",
+    "missing",
+    "nan",
+    "positive_infinite",
+    "negative_infinite",
+    "mean",
+    "m2",
+    "distinct",
+    "distinct_exact",
+)
 
 
 def _number(text: str) -> int | float:
