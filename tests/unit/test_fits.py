@@ -194,6 +194,23 @@ def test_a_compressed_primary_image_comes_back_as_an_extension(tmp_path: Path) -
         assert np.array_equal(back[1].data, values)
 
 
+@pytest.mark.parametrize(("names", "expected"), [([], "HDU1"), (["COMPRESSED_IMAGE"], "HDU1"),
+    (["COMPRESSED_IMAGE", "ccd00"], "ccd00")])  # fmt: skip
+def test_an_unpacked_image_keeps_its_field_s_name(names: list[str], expected: str, tmp_path: Path) -> None:
+    """Older packers add an EXTNAME of their own, before the image's; astropy hides theirs, and so do we."""
+    source = tmp_path / "packed.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.arange(6400, dtype="i2").reshape(80, 80))]).writeto(source)
+    with fits.open(source, mode="update", disable_image_compression=True) as file:
+        file[1].header.remove("EXTNAME", ignore_missing=True)
+        for name in names:
+            file[1].header.append(("EXTNAME", name), end=True)
+    (tmp_path / "back.fits").write_bytes(_restored(source, tmp_path / "back.fits"))
+    for path in (source, tmp_path / "back.fits"):
+        decoder = FITS.open(LocalSource(path))
+        assert [field.name for field in decoder.dataset.fields] == [expected]
+        decoder.close()
+
+
 def test_only_files_with_compressed_images_need_a_child(tmp_path: Path) -> None:
     plain = rich.make(tmp_path)
     tiles = tmp_path / "c.fits"

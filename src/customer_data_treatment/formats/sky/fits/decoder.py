@@ -18,7 +18,7 @@ from . import facts, rules
 from .cards import Header, read_header
 from .carry import Carrier
 from .tables import TableReader, layout_of
-from .units import Unit, scan
+from .units import Unit, extension_name, scan
 
 _PIECE = 1 << 20
 
@@ -101,7 +101,7 @@ class FitsDecoder:
 
     def _image_header(self, unit: Unit) -> Header:
         try:
-            image = _as_extension(self._compressed(unit.index).header.copy(), unit.header.string("EXTNAME"))
+            image = _as_extension(self._compressed(unit.index).header.copy(), extension_name(unit.header))
             text = image.tostring().encode("latin-1")
             _ = unit.shape
         except CustomerError:
@@ -272,7 +272,7 @@ def _plain_file(source: ByteSource) -> BinaryIO:
 
 
 def _as_extension(header: Any, name: str) -> Any:
-    """Return an image's header as that of an IMAGE extension: tile compression may have begun with a primary one."""
+    """Return an image's header as that of an IMAGE extension of this name: it may have been a primary one."""
     if "SIMPLE" in header:
         header.remove("SIMPLE")
         header.remove("EXTEND", ignore_missing=True)

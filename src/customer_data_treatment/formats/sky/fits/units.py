@@ -128,13 +128,21 @@ def _kind_and_size(index: int, header: Header) -> tuple[str, int]:
 
 
 def _name(index: int, header: Header, taken: set[str]) -> str:
-    said = header.string("EXTNAME").strip().replace("/", "_") or f"HDU{index}"
+    said = extension_name(header).strip().replace("/", "_") or f"HDU{index}"
     name, number = said, 1
     while name.lower() in taken:
         number += 1
         name = f"{said}_{number}"
     taken.add(name.lower())
     return name
+
+
+def extension_name(header: Header) -> str:
+    """Return EXTNAME, "" where there is none: COMPRESSED_IMAGE is a packer's word, not the image's name."""
+    if header.values.get("ZIMAGE") is not True:
+        return header.string("EXTNAME")
+    names = [c.value.rstrip() for c in header.cards if c.keyword == "EXTNAME" and isinstance(c.value, str)]
+    return next((name for name in names if name != "COMPRESSED_IMAGE"), "")
 
 
 def find_end(block: bytes) -> bool:
