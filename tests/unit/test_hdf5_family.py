@@ -430,6 +430,24 @@ def test_the_corpus_s_bad_classic_file_is_refused() -> None:
     assert refused(NETCDF, CORPUS / "malformed/netcdf-c/bad_cdf5_begin.nc").code == "truncated"
 
 
+def test_opaque_bytes_come_back_as_opaque(tmp_path: Path) -> None:
+    """They have no padding to ask for."""
+    path, values = tmp_path / "opaque.h5", np.array([b"ab\0c", b"wxyz"], "V4")
+    kind = h5py.h5t.create(h5py.h5t.OPAQUE, 4)
+    kind.set_tag(b"NUMPY:|S4")
+    with h5py.File(path, "w") as file:
+        made = h5py.h5d.create(file.id, b"cells", kind, h5py.h5s.create_simple((2,)))
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, values, kind)
+    decoder = decoded(HDF5, path)
+    HDF5.write(DirectPackage(decoder), tmp_path / "back.h5")
+    with h5py.File(tmp_path / "back.h5") as back:
+        assert back["cells"].id.get_type().equal(kind)
+        held = np.zeros(2, "V4")
+        back["cells"].id.read(h5py.h5s.ALL, h5py.h5s.ALL, held, kind)
+        assert held.tobytes() == values.tobytes()
+    decoder.close()
+
+
 def test_a_bitfield_is_read_and_written_back_as_one(tmp_path: Path) -> None:
     path = tmp_path / "bits.h5"
     values = np.array([[0, 1, 255], [128, 7, 9]], np.uint8)

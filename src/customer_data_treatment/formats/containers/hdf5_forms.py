@@ -183,7 +183,7 @@ def _write_fixed(dataset: Any, box: Box, values: "np.ndarray[Any, Any]") -> None
 
 def padded(values: "np.ndarray[Any, Any]", kind: Any) -> "np.ndarray[Any, Any]":
     """Return fixed text filled up with blanks where its type asks for them."""
-    if kind.get_strpad() != h5t.STR_SPACEPAD:
+    if kind.get_class() != h5t.STRING or kind.get_strpad() != h5t.STR_SPACEPAD:  # opaque bytes have no padding
         return values
     return np.char.ljust(values, values.dtype.itemsize).astype(values.dtype)
 
