@@ -621,3 +621,11 @@ def test_reread_is_asked_only_for_hits() -> None:
     observers = bind_checks(dataset, Requirements())
     outcome = Outcome(dataset, {}, reread=never)
     assert by_name(run_checks(observers, {}, outcome))
+
+
+def test_bytes_of_fixed_width_have_bits_of_their_own() -> None:
+    """A UUID's bytes are no text: hashing them as such ended in our own fault."""
+    cells = pa.array([b"\xff" * 16, b"\xfe" * 16, None, b"\xff" * 16], pa.binary(16))
+    bits = row_bits([cells], 4)
+    assert bits[0] == bits[3] and len(set(bits.tolist())) == 3
+    assert row_bits([cells.slice(1, 1)], 1)[0] == bits[1]

@@ -54,6 +54,8 @@ def _cells(values: pa.Array) -> Bits:
     elif (pa.types.is_temporal(kind) and kind.bit_width == 64) or pa.types.is_date32(kind):
         whole = values.cast(pa.int32()).cast(pa.int64()) if pa.types.is_date32(kind) else values.view(pa.int64())
         bits = whole.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
+    elif pa.types.is_fixed_size_binary(kind):  # a UUID's bytes are no text
+        bits = _bytes(values.cast(pa.large_binary()))
     else:
         bits = _bytes(values.cast(pa.string()))
     if values.null_count:
