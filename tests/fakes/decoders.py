@@ -49,9 +49,7 @@ class WilfulDecoder:
             modality=DataModalityType.GENERAL,
             data_type=CustomerDataType.GENERAL,
             fields=(
-                ArrayField(
-                    "numbers", NUMBERS.shape, "float64", fill=np.float64(-1), attributes={"v": np.arange(3)}
-                ),
+                ArrayField("numbers", NUMBERS.shape, "float64", fill=np.float64(-1), attributes={"v": np.arange(3)}),
                 ArrayField("words", WORDS.shape, TEXT),
                 ArrayField("scalar", (), "datetime64[ns]"),
                 ArrayField("none", (0, 3), "complex64"),

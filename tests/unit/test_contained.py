@@ -123,9 +123,7 @@ def test_a_killed_parent_takes_its_child_along(tmp_path: Path) -> None:
         f"d = opened(Path({str(tmp_path)!r}), 'hang read')\n"
         "print(d._child._process.pid, flush=True)\nuse(d)\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, text=True
-    ) as parent:
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         os.kill(child, 0)

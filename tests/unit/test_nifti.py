@@ -33,9 +33,7 @@ def broken(decoder: Any) -> set[str]:
     return {rule.name for rule in decoder.rules() if rule.violations}
 
 
-def save(
-    path: Path, values: "np.ndarray[Any, Any]", version: int = 1, endian: str = "<", **fields: Any
-) -> Path:
+def save(path: Path, values: "np.ndarray[Any, Any]", version: int = 1, endian: str = "<", **fields: Any) -> Path:
     kind = nib.Nifti2Image if version == 2 else nib.Nifti1Image
     header = kind.header_class(endianness=endian)
     header.set_data_dtype(values.dtype)

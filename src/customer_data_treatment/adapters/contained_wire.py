@@ -67,9 +67,7 @@ class _FactsOnly(pickle.Unpickler):
     """Build facts: this package's frozen records, numpy values, Arrow types. Nothing that acts."""
 
     def find_class(self, module: str, name: str) -> Any:
-        ours = module in (f"{_PACKAGE}.vocabulary", f"{_PACKAGE}.plugin") or module.startswith(
-            f"{_PACKAGE}.model."
-        )
+        ours = module in (f"{_PACKAGE}.vocabulary", f"{_PACKAGE}.plugin") or module.startswith(f"{_PACKAGE}.model.")
         arrow = module == "pyarrow.lib" and (name in _ARROW or name.endswith(("Type", "type_for_alias")))
         if ours or arrow or name in _TRUSTED.get(module, ()):
             found = super().find_class(module, name)

@@ -178,7 +178,8 @@ def unpack(packed: "np.ndarray[Any, Any]", grid: Grid, dtype: "np.dtype[Any]") -
     missing = packed == grid.sentinel
     if dtype.kind in "iu":
         values[missing] = 0.0
-    out = values.astype(dtype)
+    with np.errstate(over="ignore"):  # a value that overflows breaks its bound, and is found there
+        out = values.astype(dtype)
     if missing.any():
         out[missing] = np.nan if grid.hole is None else grid.hole
     return out

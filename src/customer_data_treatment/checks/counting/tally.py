@@ -45,7 +45,7 @@ def tally_of(seen: int, broken: "np.ndarray[tuple[int], np.dtype[np.bool_]]", fi
     return Tally(seen, count, places)
 
 
-def census(  # noqa: PLR0917 - the order of a result's own fields
+def census(
     name: str,
     dimension: Dimension,
     kind: RuleKind,
