@@ -52,3 +52,20 @@ def test_a_bound_on_text_or_nothing_is_refused(tmp_path: Path) -> None:
             treated(path, tmp_path / "p", f"{name}:abs=1")
         assert caught.value.code == "unknown-field" and caught.value.exit_status == 2
     assert not (tmp_path / "p").exists()
+
+
+def test_durations_and_times_beyond_python_s_are_counted(tmp_path: Path) -> None:
+    """Arrow's longest duration is no timedelta, its farthest instant no datetime, and narrow decimals have no unique."""
+    far = [2**62, -(2**62), 0, None]
+    columns = {
+        "lasted": pa.array(far, pa.duration("s")),
+        "when": pa.array(far, pa.timestamp("us")),
+        "exact": pa.array([1, 2, 3, None], pa.int64()).cast(pa.timestamp("ns")),
+        "price": pa.array([1, 2, 3, None], pa.int32()).cast(pa.decimal128(12, 2)).cast(pa.decimal32(4, 2)),
+    }
+    source = tmp_path / "far.arrow"
+    table = pa.table(columns)
+    with pa.ipc.new_file(source, table.schema) as writer:
+        writer.write_table(table)
+    treated(source, tmp_path / "p")
+    assert verified(tmp_path / "p", source).ok

@@ -111,7 +111,8 @@ def noise_sigma(values: "np.ndarray[Any, Any]") -> float | None:
     x = x[np.isfinite(x)].astype(np.float64)
     if len(x) < 9:
         return None
-    d = np.abs(2.0 * x[2:-2] - x[:-4] - x[4:])
+    with np.errstate(over="ignore"):  # values near the largest float
+        d = np.abs(2.0 * x[2:-2] - x[:-4] - x[4:])
     return 0.6052697 * float(np.partition(d, len(d) // 2)[len(d) // 2])
 
 

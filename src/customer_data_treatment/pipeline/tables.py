@@ -98,7 +98,13 @@ def _count_distinct(entry: Seen, column: pa.Array) -> None:
     if pa.types.is_floating(values.type) or pa.types.is_nested(values.type):
         entry.distinct = None
         return
-    unique = values.unique()
+    if pa.types.is_temporal(values.type):  # Python's dates and durations end before Arrow's
+        values = values.view(pa.int64() if values.type.bit_width == 64 else pa.int32())
+    try:
+        unique = values.unique()
+    except pa.ArrowNotImplementedError:  # decimals of 32 and 64 bits
+        entry.distinct = None
+        return
     if len(unique) > MOST_DISTINCT:
         entry.distinct = None
         return
