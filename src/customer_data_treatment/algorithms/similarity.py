@@ -16,7 +16,8 @@ def spread(finite: "np.ndarray[Any, Any]") -> float:
     """Return the 99th minus the 1st percentile (nearest rank) of sorted finite values, 0.0 if none."""
     if len(finite) == 0:
         return 0.0
-    return float(finite[_rank(len(finite), 99)] - finite[_rank(len(finite), 1)])
+    with np.errstate(over="ignore"):  # infinite where it passes double precision
+        return float(finite[_rank(len(finite), 99)] - finite[_rank(len(finite), 1)])
 
 
 def _rank(count: int, percent: int) -> int:
