@@ -94,7 +94,7 @@ def _attempt(work: Treatment, prepared: Prepared) -> tuple[FieldOutcome, Fidelit
         if collector is not None:
             collector.take(chunk.index, chunk.values)
         sketch.take(chunk.box, chunk.values)
-        return _encode(chunk, array, grid, choice.form, code, watch)
+        return _encode(chunk, array, grid, choice.form, code, watch, counted=found is not None)
 
     try:
         for done in work.run.ordered(chunks(work.decoder, array, grid, work.progress), encode):
@@ -107,15 +107,28 @@ def _attempt(work: Treatment, prepared: Prepared) -> tuple[FieldOutcome, Fidelit
         writer.abandon()
         raise
     writer.close()
+    if found is not None:
+        tally.before = found.statistics
+        tally.after = tally.after if bounded else found.statistics
     seen = found or Survey(sample=collector.sample if collector else None, tiles=collector.tiles if collector else None)
     return _conclude(work, prepared, seen, sketch, tally, writer.bytes, code)
 
 
 def _encode(
-    chunk: ArrayChunk, array: ArrayField, grid: ChunkGrid, form: Form, code: CodecCode, watch: Watch
+    chunk: ArrayChunk,
+    array: ArrayField,
+    grid: ChunkGrid,
+    form: Form,
+    code: CodecCode,
+    watch: Watch,
+    *,
+    counted: bool,
 ) -> _Encoded:
-    """Encode one chunk, decode it again, and accept it only if it holds the very numbers that were proven."""
-    before, _ = observe(chunk.values, array.fill)
+    """Encode one chunk, decode it again, and accept it only if it holds the very numbers that were proven.
+
+    What a survey has counted, chunk by chunk in the same order, is not counted again.
+    """
+    before = Statistics(count=chunk.values.size) if counted else observe(chunk.values, array.fill)[0]
     stored, errors, after = store(chunk.values, form, array.fill)
     if errors.broken:
         raise _FormBroken

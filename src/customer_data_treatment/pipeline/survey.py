@@ -133,7 +133,9 @@ class Survey:
 
 def checksum(values: "np.ndarray[Any, Any]") -> int:
     """Return the CRC-32C of a chunk's values, to see whether the source changed between two passes."""
-    return int(google_crc32c.value(values.tobytes()))
+    flat = values.reshape(-1).view(np.uint8)
+    flat.flags.writeable = False  # of this view alone: the checksum takes nothing that may be written to
+    return int(google_crc32c.value(flat))
 
 
 def survey(decoder: Decoder, array: ArrayField, grid: ChunkGrid, run: Run, progress: Progress) -> Survey:
