@@ -397,3 +397,21 @@ def test_a_bug_of_ours_writes_a_report(tmp_path: Path, good: Path) -> None:
 def test_memory_that_is_not_to_be_had(good: Path, tmp_path: Path) -> None:
     failed(inside("treat", good, "-o", tmp_path / "p", "--memory", "1MiB", "--json"), "memory-plan")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parent_taken_back_by_another_run_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs share a new parent; the one that fails removes it between the other's two steps."""
+    from customer_data_treatment.adapters import files
+
+    real, calls = files.locked_folder, []
+
+    def once_gone(parent: Path, name: str) -> object:
+        calls.append(name)
+        if len(calls) == 1:
+            parent.rmdir()
+        return real(parent, name)
+
+    monkeypatch.setattr(files, "locked_folder", once_gone)
+    staging = files.LocalStaging(tmp_path / "packages" / "a", overwrite=False)
+    assert staging.folder.is_dir() and len(calls) == 2
+    staging.discard()

@@ -98,6 +98,9 @@ def _unreadable(path: Path, error: OSError | None) -> CustomerError:
     )
 
 
+_ATTEMPTS = 5
+
+
 class LocalStaging:
     """A staging folder beside the target; a lock on it tells the living from what a killed run left."""
 
@@ -112,8 +115,14 @@ class LocalStaging:
         parent = target.absolute().parent
         self._made: list[Path] = []
         try:
-            self._made = _make_parents(parent)
-            self.folder, self._lock = locked_folder(parent, _beside(target.name))
+            for attempt in range(_ATTEMPTS):
+                self._made += _make_parents(parent)
+                try:
+                    self.folder, self._lock = locked_folder(parent, _beside(target.name))
+                    break
+                except FileNotFoundError:  # a run beside this one failed and took back the parent that it had made
+                    if attempt == _ATTEMPTS - 1:
+                        raise
         except OSError as error:
             self._remove_parents()
             raise surroundings_error(error, target) from error

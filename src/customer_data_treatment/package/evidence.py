@@ -1,7 +1,7 @@
 """evidence.parquet: every chunk's digest, every field's statistics before and after.
 
 One row a chunk (part "chunk") and one a statistic (part "before" or "after"). Rows are written in
-groups of 8,192, so that a field of a million chunks costs no memory.
+groups of 1,024, so that a field of a million chunks costs no memory.
 """
 
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from ..model.statistics import Statistics
 from .files import HashedFile, Ledger
 from .layout import EVIDENCE
 
-_ROWS = 8192
+_ROWS = 1024
 
 SCHEMA = pa.schema(
     [
