@@ -121,7 +121,10 @@ def original_array(values: pa.Array, kind: pa.DataType, dictionary: pa.Array | N
 
 def _coded_by_hand(values: pa.Array, kind: pa.DataType, dictionary: pa.Array | None) -> pa.Array:
     """Return a dictionary of lists or structs, for which pyarrow has neither unique nor index_in."""
-    places = {repr(cell): at for at, cell in reversed(list(enumerate(dictionary.to_pylist() if dictionary is not None else ())))}
+    places = {
+        repr(cell): at
+        for at, cell in reversed(list(enumerate(dictionary.to_pylist() if dictionary is not None else ())))
+    }
     first: list[int] = []
     codes: list[int | None] = []
     for at, cell in enumerate(values.to_pylist()):
