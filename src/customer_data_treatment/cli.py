@@ -1,5 +1,6 @@
 """cdt: the command line. Scripts rely on its options, exit codes and JSON (docs/command-line.md)."""
 
+import atexit
 import contextlib
 import io
 import json
@@ -64,7 +65,13 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  until the process ends
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    if status == errors.INTERRUPTED:
+        # Threads of pyarrow may still read ahead through Python; the interpreter's own end would abort on them.
+        sys.stdout.flush()
+        atexit._run_exitfuncs()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _interrupt(*_: object) -> None:
