@@ -67,10 +67,9 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  until the process ends
     status = run(sys.argv[1:])
     if status == errors.INTERRUPTED:
-        # Threads of pyarrow may still read ahead through Python; the interpreter's own end would abort on them.
         sys.stdout.flush()
         atexit._run_exitfuncs()
-        os._exit(status)
+        os._exit(status)  # pyarrow's threads may still read through Python: its own end would abort on them
     sys.exit(status)
 
 
@@ -387,16 +386,12 @@ def bench(
     """Run the repository's own benchmarks against their peers (in a checkout)."""
     import subprocess
 
-    script = Path("bench") / "run.py"
+    script = Path("bench/run.py")
     if not script.is_file():
-        raise CustomerError(
-            "benchmarks run in a checkout of the repository",
-            code="wrong-usage",
-            where=str(Path.cwd()),
-            remedy="change into the checkout first",
-        )
-    arguments = [sys.executable, str(script), *(names or ()), *(["--json"] if as_json else [])]
-    raise typer.Exit(subprocess.run(arguments, check=False).returncode)
+        what = "benchmarks run in a checkout of the repository"
+        raise CustomerError(what, code="wrong-usage", where=str(Path.cwd()), remedy="change into it first")
+    flags = ["--json"] if as_json else []
+    raise typer.Exit(subprocess.run([sys.executable, str(script), *(names or ()), *flags], check=False).returncode)
 
 
 if __name__ == "__main__":
